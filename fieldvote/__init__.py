@@ -1,0 +1,4 @@
+"""The words everyone uses: errors, values on the wire, tasks, random streams, settings.
+
+Imports nothing of ours.
+"""

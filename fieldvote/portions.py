@@ -1,0 +1,39 @@
+"""What the bytes of a reply are: summaries, offers, candidates, updates, or overhead."""
+
+from collections.abc import Mapping
+
+from fieldvote.codec import field_sizes
+from fieldvote.records import (
+    AnswersReply,
+    CollectReply,
+    EvaluateReply,
+    GradientReply,
+    Reply,
+    SurveyReply,
+)
+
+# What each field of a reply is, for ledgers and reports; a field that is not named is overhead.
+PORTIONS: Mapping[tuple[type, str], str] = {
+    (SurveyReply, "votes"): "summaries",
+    (SurveyReply, "moments"): "summaries",
+    (SurveyReply, "offers"): "offers",
+    (CollectReply, "sealed"): "candidates",
+    (AnswersReply, "anchors"): "summaries",
+    (AnswersReply, "labeled"): "updates",
+    (AnswersReply, "voted"): "updates",
+    (GradientReply, "sums"): "updates",
+    (EvaluateReply, "confusion"): "summaries",
+}
+PORTION_KINDS = ("summaries", "offers", "candidates", "updates", "overhead")
+
+
+def portions(reply: Reply, blob: bytes) -> dict[str, int]:
+    """Return how many bytes of an encoded reply are summaries, offers, candidates and so on.
+
+    The parts add up to the length of blob; nothing is counted twice.
+    """
+    sizes = dict.fromkeys(PORTION_KINDS, 0)
+    for name, size in field_sizes(reply).items():
+        sizes[PORTIONS.get((type(reply), name), "overhead")] += size
+    sizes["overhead"] += len(blob) - sum(sizes.values())
+    return sizes

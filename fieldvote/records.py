@@ -1,0 +1,331 @@
+"""What crosses between a device and the coordinator: every message there is, as a frozen value.
+
+Requests come from the coordinator, replies from the device's outbox. Arrays of integers are sums or
+weights in fixed point; what each means is said by the room that makes it. A reply holds no item, no
+text and no feature row: the only content that ever leaves is inside a sealed envelope.
+"""
+
+from dataclasses import dataclass
+from typing import NewType, TypeAlias
+
+from fieldvote.codec import FloatVector, IntVector, Record
+from fieldvote.codec import decode as _decode
+from fieldvote.codec import encode as _encode
+
+DeviceId = NewType("DeviceId", int)
+
+# What binds an envelope to its purpose; the digest of the task, and for candidates the item,
+# follow.
+CANDIDATE_CONTEXT = b"fieldvote candidate"
+ANSWER_CONTEXT = b"fieldvote answer"
+
+ARM_CHOSEN = 0  # picked by the acquisition strategy
+ARM_RANDOM = 1  # picked at random among a device's unlabeled items
+ARM_SEED = 2  # the first random label of a device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadModel:
+    """A softmax head over a device-side representation of the backbone's embedding.
+
+    Attributes:
+        parent: Digest of the version this one was trained from; empty for the first.
+        classes: k.
+        mean: What is subtracted from each embedding dimension. Shape (d,).
+        scale: What each dimension is divided by. Shape (d,).
+        gain: What a standardised dimension is multiplied by.
+        clip: Largest standardised value let through.
+        recentre: Share of the device's own mean that is taken out, 0 to 1.
+        fourier: Number of random Fourier features beside the plain ones.
+        bandwidth: Width of the kernel those features approximate.
+        amplitude: Largest value of one such feature.
+        seed: Names the random projection of those features.
+        weights: Fixed-point weights, row-major. Shape (p * k,).
+    """
+
+    parent: str
+    classes: int
+    mean: FloatVector
+    scale: FloatVector
+    gain: float
+    clip: float
+    recentre: float
+    fourier: int
+    bandwidth: float
+    amplitude: float
+    seed: int
+    weights: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloRequest:
+    """Who are you? Asked once, before a device takes part."""
+
+    campaign: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloReply:
+    """A device introduces itself.
+
+    Attributes:
+        task: Digest of the task it has installed.
+        evaluates: Whether it only evaluates, with labels of its own, and never trains.
+        items: Size of its pool.
+        signing_key: Public Ed25519 key its envelopes are signed with.
+        sealing_key: Public X25519 key answers are sealed to.
+    """
+
+    task: str
+    evaluates: bool
+    items: int
+    signing_key: bytes
+    sealing_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyRequest:
+    """Vote, sum, and offer.
+
+    Attributes:
+        round: Which round.
+        strategy: Key of the acquisition the device ranks its items by.
+        offers: How many ranked items to offer at most.
+        random_offers: How many random items to offer at most.
+        first: Whether those random items are the device's seed labels.
+        model: The head to score with; none before the first is trained.
+    """
+
+    round: int
+    strategy: str
+    offers: int
+    random_offers: int
+    first: bool
+    model: HeadModel | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One item a device would ship if asked: no content, a random id, and what selection needs.
+
+    Attributes:
+        item: Random id of 16 bytes, meaningless elsewhere.
+        arm: ARM_CHOSEN, ARM_RANDOM or ARM_SEED.
+        score: Acquisition score, 0 to 65535, more is more wanted.
+        predicted: Predicted class, -1 before there is a model.
+        sketch: Signs of the embedding under a projection the coordinator does not know.
+    """
+
+    item: bytes
+    arm: int
+    score: int
+    predicted: int
+    sketch: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SurveyReply:
+    """Sums over items that were in no earlier sum, and offers.
+
+    Attributes:
+        round: The round answered.
+        items: How many items the sums are over.
+        voted: How many of those got at least one vote.
+        votes: Vote summary as a vector.
+        moments: Sums of the embedding as a vector.
+        offers: What the device would ship.
+    """
+
+    round: int
+    items: int
+    voted: int
+    votes: IntVector
+    moments: IntVector
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectRequest:
+    """Ship these items, redacted and sealed."""
+
+    round: int
+    grants: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedItem:
+    """One candidate in its envelope, or the reason why it stays."""
+
+    item: bytes
+    envelope: bytes
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectReply:
+    """What was granted, sealed to the labeling key."""
+
+    round: int
+    sealed: tuple[SealedItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnswersRequest:
+    """Answers to your own items, each sealed to your key; send back what they add to the sums."""
+
+    round: int
+    answers: tuple[bytes, ...]
+    representation: HeadModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnswersReply:
+    """What the new answers add.
+
+    Attributes:
+        round: The round answered.
+        accepted: How many answers were new.
+        trained: How many of those may be trained on.
+        anchors: Anchor summary of the newly answered items.
+        labeled: Head sums of the newly answered items that may be trained on.
+        voted: Head sums of the voted items; only once, else empty.
+    """
+
+    round: int
+    accepted: int
+    trained: int
+    anchors: IntVector
+    labeled: IntVector
+    voted: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GradientRequest:
+    """One step of solving the head: your gradient at the head of this model.
+
+    Attributes:
+        round: Which round.
+        step: Which step of the round.
+        model: The head to differentiate at, with its representation.
+        vote_weight: Largest weight of one voted item, relative to one answered item.
+        label_model: Parameters of the label model; empty without one.
+        epochs: 0 asks for a gradient; more asks for weights after that many local epochs.
+        l2_per_item: Strength of the L2 penalty per unit of weight, for local epochs only.
+    """
+
+    round: int
+    step: int
+    model: HeadModel
+    vote_weight: float
+    label_model: FloatVector
+    epochs: int
+    l2_per_item: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GradientReply:
+    """A gradient, or locally trained weights, in fixed point."""
+
+    round: int
+    step: int
+    sums: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """How often is this head right on your labeled items that are never trained on?"""
+
+    round: int
+    model: HeadModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluateReply:
+    """Confusion counts, truth by row. Shape (k * k,)."""
+
+    round: int
+    confusion: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedItem:
+    """What an annotator sees: redacted text, or the named fields the policy keeps.
+
+    Attributes:
+        item: The offer's id.
+        text: Redacted text; empty for tabular items.
+        names: Names of the kept fields.
+        values: Their values as text, empty where missing.
+    """
+
+    item: bytes
+    text: str
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an annotator said of one item."""
+
+    item: bytes
+    label: int
+
+
+Request: TypeAlias = (
+    HelloRequest
+    | SurveyRequest
+    | CollectRequest
+    | AnswersRequest
+    | GradientRequest
+    | EvaluateRequest
+)
+Reply: TypeAlias = (
+    HelloReply | SurveyReply | CollectReply | AnswersReply | GradientReply | EvaluateReply
+)
+
+REQUESTS: tuple[type[Request], ...] = (
+    HelloRequest,
+    SurveyRequest,
+    CollectRequest,
+    AnswersRequest,
+    GradientRequest,
+    EvaluateRequest,
+)
+
+# A number once given is never given again.
+KINDS: dict[int, type] = {
+    1: HelloRequest,
+    2: HelloReply,
+    3: SurveyRequest,
+    4: SurveyReply,
+    5: CollectRequest,
+    6: CollectReply,
+    7: AnswersRequest,
+    8: AnswersReply,
+    9: GradientRequest,
+    10: GradientReply,
+    11: EvaluateRequest,
+    12: EvaluateReply,
+    13: MaskedItem,
+    14: Answer,
+    15: HeadModel,
+}
+
+
+def encode(record: object) -> bytes:
+    """Return the message that carries this record.
+
+    >>> decode(encode(CollectRequest(round=1, grants=(b"a",))), CollectRequest).grants
+    (b'a',)
+    """
+    return _encode(record, KINDS)
+
+
+def decode(blob: bytes, *expected: type[Record]) -> Record:
+    """Return the record in these bytes, which must be of an expected kind.
+
+    Raises:
+        WireError: the bytes are not such a message.
+    """
+    return _decode(blob, KINDS, expected)
