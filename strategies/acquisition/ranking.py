@@ -1,0 +1,27 @@
+"""Ranking by score, where equal scores go by position."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def highest(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    """Return the positions of the highest scores, best first, ties by position.
+
+    Args:
+        scores: Shape (n,).
+        count: How many; at most n.
+
+    >>> highest(np.array([0.1, 0.9, 0.9, 0.5]), 3).tolist()
+    [1, 2, 3]
+    """
+    if count < 1:
+        return np.zeros(0, dtype=np.int64)
+    if count < len(scores):
+        cut = len(scores) - count
+        least = np.partition(scores, cut)[cut]
+        positions = np.flatnonzero(scores >= least)
+    else:
+        positions = np.arange(len(scores))
+    # stable, over ascending positions: equal scores keep their order
+    order = np.argsort(-scores[positions], kind="stable")[:count]
+    return positions[order].astype(np.int64, copy=False)

@@ -1,0 +1,1 @@
+"""Sums over devices that become a model."""
