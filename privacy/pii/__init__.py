@@ -1,0 +1,18 @@
+"""Redaction of personal data before anything is shipped."""
+
+from privacy.pii.fields import FieldPolicy, KeptField, mask_fields
+from privacy.pii.redact import Redactor
+from privacy.pii.scan import second_scan
+from privacy.pii.spans import Redaction, Span
+from privacy.pii.vocabulary import Vocabulary
+
+__all__ = [
+    "FieldPolicy",
+    "KeptField",
+    "Redaction",
+    "Redactor",
+    "Span",
+    "Vocabulary",
+    "mask_fields",
+    "second_scan",
+]

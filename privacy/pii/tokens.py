@@ -1,0 +1,170 @@
+"""Chunks and their codes: the half of the redactor that looks at one chunk alone."""
+
+import unicodedata
+
+from privacy.pii.classes import END, ENTITIES, FOLD, FORBIDDEN, JOINTS, LINE, PUNCTUATION
+from privacy.pii.vocabulary import Vocabulary
+
+LINE_CHUNK, END_CHUNK = "\n", ""
+CACHE_ENTRIES = 200_000
+LONGEST_CACHED_CHUNK = 64
+# Every joint as a blank, so that one split finds the parts of a compound.
+_SPLIT = str.maketrans(dict.fromkeys(JOINTS, " "))
+_DIGITS_AND_FORBIDDEN = frozenset("0123456789" + FORBIDDEN)
+
+
+class ChunkCodes(dict[str, str]):
+    """Chunk -> class letter and mark, found on first use and remembered in memory only.
+
+    What it learns is raw private text, so it is bounded and dropped whole when full. The ends of
+    lines and documents are entries too; both spellings cannot come out of a split at blanks.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self._forget()
+
+    def __missing__(self, chunk: str) -> str:
+        code = self._plain_word(chunk) or classify(chunk, self.vocabulary)
+        if len(chunk) <= LONGEST_CACHED_CHUNK:
+            if len(self) >= CACHE_ENTRIES:
+                self._forget()
+            self[chunk] = code
+        return code
+
+    def _plain_word(self, chunk: str) -> str:
+        """Return the code of the commonest shapes, word Word word, as classify would."""
+        mark = " "
+        if chunk[-1] in ",.":
+            chunk, mark = chunk[:-1], chunk[-1]
+        if not (chunk.isalpha() and chunk.isascii()) or len(chunk) == 1:
+            return ""
+        lower = chunk.lower()
+        if mark == "." and lower in self.vocabulary.abbreviations:
+            return ""
+        if lower in self.vocabulary.suffixes or chunk in self.vocabulary.exact:
+            return ""
+        classes = self.vocabulary.words.get(lower, "XY" if chunk == lower else "XX")
+        if chunk == lower:
+            return (classes[0] if classes != "XY" else "Y") + mark
+        return (classes[1] if chunk[1:] == lower[1:] or classes == "II" else "X") + mark
+
+    def _forget(self) -> None:
+        """Drop what was learned."""
+        self.clear()
+        self[LINE_CHUNK], self[END_CHUNK] = LINE, END
+
+
+def classify(chunk: str, vocabulary: Vocabulary) -> str:
+    """Return class and mark of one chunk; see `privacy.pii.classes`.
+
+    Args:
+        chunk: Not empty, without blanks.
+        vocabulary: What may leave.
+
+    >>> english = Vocabulary.load("en")
+    >>> [classify(chunk, english) for chunk in ("meeting,", "Meeting", "Zuckerberg", "4th", "Dr.")]
+    ['w,', 'C ', 'X ', 'D ', 'b ']
+    """
+    text = chunk if chunk.isascii() else chunk.translate(FOLD)
+    if not text.isascii():
+        return _foreign(text, vocabulary)
+    if text in ENTITIES:
+        return "z "
+    if text in ("#", "@"):
+        return "H "
+    core = text.strip(PUNCTUATION)
+    tail = text[len(text.rstrip(PUNCTUATION)) :] if core else text
+    mark = _mark(tail)
+    if not core:
+        # Control characters are no punctuation: they stay, and never reach this line as a core.
+        return "z" + (mark if mark == "." else " ")
+    if not text.isprintable():
+        return "D "
+    if kind := vocabulary.exact.get(text) or vocabulary.exact.get(core):
+        return _exact(kind, core, mark)
+    if not _DIGITS_AND_FORBIDDEN.isdisjoint(text):
+        # "3." counts an item of a list; it ends no sentence.
+        return "D" + ("," if mark == "." and len(core) < 3 else mark)
+    lower = core.lower()
+    if len(core) == 1 and core.isalpha():
+        kind = vocabulary.words.get(lower, "JJ")[core.isupper()]
+        # "u." may end a sentence, but before a number it is a street: the grammar looks.
+        return kind + (mark if kind in "yF" else " ")
+    return _word(core, lower, mark, vocabulary)
+
+
+def _word(core: str, lower: str, mark: str, vocabulary: Vocabulary) -> str:
+    """Return the code of a chunk of letters and joints."""
+    words = vocabulary.words
+    # The full stop of an abbreviation, or after dotted initials, ends no sentence.
+    if mark == "." and (lower in vocabulary.abbreviations or "." in core):
+        mark = " "
+    if lower in vocabulary.suffixes:
+        return "O" + ("," if mark == "," else " ")
+    capital = core[0].isupper()
+    if mark == ":" and lower in vocabulary.secret_labels:
+        return "l:"
+    if mark == ":" and capital and lower in vocabulary.labels:
+        return "b:"
+    base = lower
+    if lower[-2:] == "'s" and words.get(lower, "wX")[0] not in "fkre":
+        base, mark = lower[:-2], "'" if mark == " " else mark
+    elif lower[-1:] == "'":
+        base, mark = lower[:-1], "'" if mark == " " else mark
+    # key:value without a blank: the value is somebody's.
+    glued = ":" in base or "=" in base
+    classes = "XX" if glued else words.get(base) or _compound(base, words)
+    if classes == "II":
+        return "I" + mark
+    if not classes[0].islower():
+        return ("X" if core[: len(base)] != base else "Y") + mark
+    if core[: len(base)] == base:
+        return classes[0] + mark
+    if not capital or core[1 : len(base)] != base[1:]:
+        return "X" + mark
+    # Uncle's is somebody's uncle: titles and function words keep a capital only as they stand.
+    return ("N" if classes[1] in "tF" and base != lower else classes[1]) + mark
+
+
+def _compound(base: str, words: dict[str, str]) -> str:
+    """Return the classes of well-known, and/or, wait...what: every part must be allowed."""
+    parts = base.replace("..", " ").translate(_SPLIT).split()
+    if not parts or any(not words.get(part, "X")[0].islower() for part in parts):
+        return "XX"
+    # Letters spelled out one by one say what the word list cannot see.
+    if sum(len(part) == 1 for part in parts) > 1:
+        return "XX"
+    return "wC"
+
+
+def _exact(kind: str, core: str, mark: str) -> str:
+    """Return the code of a spelling that is listed as it stands."""
+    return kind + (" " if mark == "." and core in ("Mr", "Mrs", "Ms", "Dr", "Miss") else mark)
+
+
+def _mark(tail: str) -> str:
+    """Return what the punctuation at the end of a chunk means."""
+    if "." in tail or "!" in tail or "?" in tail:
+        return "."
+    if "," in tail or ";" in tail or ")" in tail:
+        return ","
+    return ":" if ":" in tail else " "
+
+
+def _foreign(text: str, vocabulary: Vocabulary) -> str:
+    """Return the code of a chunk that is not ASCII: always masked, only its class varies.
+
+    Look-alikes and full-width letters are folded to choose the class, never to release.
+    """
+    folded = unicodedata.normalize("NFKC", text)
+    if any(char.isdigit() or char in FORBIDDEN for char in folded):
+        return "D "
+    letters = [char for char in folded if char.isalpha()]
+    if not letters:
+        return "D "
+    mark = "," if text[-1] in ",;)" else " "
+    if vocabulary.words.get(folded.strip(PUNCTUATION).lower()) == "II":
+        return "I" + mark
+    return ("X" if letters[0].isupper() else "Y") + mark

@@ -1,0 +1,104 @@
+"""The public vocabulary: the words that may leave a device, and how each may be used.
+
+A fleet signs the digest; two devices with the same digest mask the same. Neither the format nor the
+words hold anything about a user: `vocabularies/SOURCES.md` names the public lists they come from.
+"""
+
+import gzip
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Self
+
+from fieldvote.errors import InputError, nearest
+
+LOCALES = ("en",)
+MAX_BYTES = 16 * 2**20
+MAGIC = "fieldvote vocabulary 1 "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Words and their classes; see `privacy.pii.classes` for what a class letter says.
+
+    >>> english = Vocabulary.load("en")
+    >>> "meeting" in english, "zuckerberg" in english
+    (True, False)
+
+    Attributes:
+        locale: Language it is for.
+        digest: sha256 of the file's content, in hex; this is what is signed.
+        words: Lower-case word -> its class in lower case and its class with a capital.
+        exact: Spelling -> class, capitals matter.
+        secret_labels: Words whose value, after a colon, is a secret.
+        labels: Words that may lead a line with a capital and a colon.
+        suffixes: What ends a company's name.
+        abbreviations: Words whose full stop ends no sentence.
+        phrases: Places made of everyday words, as tuples.
+    """
+
+    locale: str
+    digest: str
+    words: dict[str, str] = field(repr=False)
+    exact: dict[str, str] = field(repr=False)
+    secret_labels: frozenset[str] = field(repr=False)
+    labels: frozenset[str] = field(repr=False)
+    suffixes: frozenset[str] = field(repr=False)
+    abbreviations: frozenset[str] = field(repr=False)
+    phrases: frozenset[tuple[str, ...]] = field(repr=False)
+
+    def __contains__(self, word: str) -> bool:
+        """Whether this lower-case word may leave."""
+        return self.words.get(word, "XX")[0].islower()
+
+    @classmethod
+    def load(cls, locale: str) -> "Vocabulary":
+        """Return the vocabulary shipped for a language.
+
+        Raises:
+            InputError: there is none; text in that language must not leave.
+        """
+        if locale not in LOCALES:
+            raise InputError(f"no vocabulary for locale {locale!r}; {nearest(locale, LOCALES)}")
+        return _shipped(locale)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read a vocabulary from the uncompressed content of its file.
+
+        Raises:
+            InputError: it is not a vocabulary of this format.
+        """
+        if len(content) > MAX_BYTES or not content.startswith(MAGIC.encode()):
+            raise InputError("these bytes are not a vocabulary of this format")
+        try:
+            header, *lines = content.decode("ascii").splitlines()
+        except UnicodeDecodeError as err:
+            raise InputError("a vocabulary is ASCII text") from err
+        groups = {key: rest.split() for key, _, rest in (line.partition(" ") for line in lines)}
+        words: dict[str, str] = {}
+        exact: dict[str, str] = {}
+        for key, group in groups.items():
+            if len(key) == 2 and key.isalpha():
+                words.update(dict.fromkeys(group, key))
+            elif key[:1] == "=":
+                exact.update(dict.fromkeys(group, key[1:]))
+        return cls(
+            locale=header.removeprefix(MAGIC),
+            digest=sha256(content).hexdigest(),
+            words=words,
+            exact=exact,
+            secret_labels=frozenset(groups.get(":l", ())),
+            labels=frozenset(groups.get(":b", ())),
+            suffixes=frozenset(groups.get("!O", ())),
+            abbreviations=frozenset(groups.get(".", ())),
+            phrases=frozenset(tuple(entry.split("_")) for entry in groups.get("+", ())),
+        )
+
+
+@lru_cache(maxsize=len(LOCALES))
+def _shipped(locale: str) -> Vocabulary:
+    """Read a shipped file once."""
+    packed = files("privacy.pii").joinpath("vocabularies", f"{locale}.txt.gz").read_bytes()
+    return Vocabulary.from_bytes(gzip.decompress(packed))
