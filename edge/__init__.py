@@ -1,0 +1,1 @@
+"""What runs on a device. One door leads out: edge.outbox."""

@@ -1,0 +1,73 @@
+"""`fieldvote edge`: run one device's agent, and look at what it has given away."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="One device: its agent, its pool, and its ledger.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option("--config", help="The device's TOML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_DEFAULT = Path("device.toml")
+
+
+@app.command()
+def run(config: Config = _DEFAULT) -> None:
+    """Answer requests on the device's socket until stopped with Ctrl-C or SIGTERM.
+
+    Example: fieldvote edge run --config device.toml
+    """
+    from edge.service import run_agent
+
+    run_agent(config, typer.echo)
+
+
+@app.command()
+def status(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
+    """Say what the device holds and what it has given away.
+
+    Example: fieldvote edge status --config device.toml
+    """
+    from edge.service import status_of
+
+    found = status_of(config)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name:<22} {value}")
+
+
+@app.command()
+def ledger(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
+    """List every release of this device, oldest first.
+
+    Example: fieldvote edge ledger --config device.toml
+    """
+    from edge.service import ledger_rows
+
+    rows = ledger_rows(config)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'at':<27}{'kind':<13}{'bytes':>10}{'candidates':>12}")
+    for row in rows:
+        typer.echo(f"{row['at']:<27}{row['kind']:<13}{row['bytes']:>10}{row['candidates']:>12}")
+
+
+@app.command()
+def purge(
+    config: Config = _DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete every item and answer on this device; the ledger stays.
+
+    Example: fieldvote edge purge --config device.toml --yes
+    """
+    from edge.service import purge_pool
+
+    if not yes:
+        typer.confirm("Delete every item of this device?", abort=True)
+    typer.echo(f"deleted {purge_pool(config)} items; the ledger stays")

@@ -1,0 +1,222 @@
+"""The device's private pool: items, the answers people gave, and the journal of what was sent.
+
+One SQLite file, written through one connection. Nothing in it ever leaves except through
+:mod:`edge.outbox`. A reply that changed the pool is journaled in the same transaction, so a request
+that arrives twice is answered with the same bytes and counted once.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldvote.errors import InputError, StoreError
+
+_SCHEMA = """
+CREATE TABLE item (
+    position INTEGER PRIMARY KEY,       -- order of arrival, from 0
+    id BLOB NOT NULL UNIQUE,            -- random, 16 bytes; the only name an item has outside
+    payload BLOB NOT NULL,              -- text in UTF-8, or one row of doubles
+    gold INTEGER,                       -- class known from the start; evaluation devices only
+    arm INTEGER,                        -- how it was picked, once shipped
+    answer INTEGER,                     -- class a person gave
+    answered_in INTEGER,                -- round of that answer
+    summed INTEGER NOT NULL DEFAULT 0   -- whether it has entered a released sum
+);
+CREATE TABLE journal (request BLOB PRIMARY KEY, reply BLOB NOT NULL);
+CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+PRAGMA user_version = 1;
+"""
+ID_BYTES = 16
+_JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
+
+
+class Pool:
+    """Items and what became of them.
+
+    Positions are stable: item number i keeps its number for as long as the pool lives.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the pool in this file, made if absent; None keeps it in memory."""
+        with _storing():
+            if path is not None:
+                # whoever can read this file has every item; SQLite's own side files follow its mode
+                path.touch(mode=0o600)
+            self._db = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _prepare(self) -> None:
+        """Set the file up as we need it, and make the tables of a new one."""
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        # what is purged is overwritten, else it would stay readable in the file's free pages
+        self._db.execute("PRAGMA secure_delete = ON")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+        elif version != 1:
+            raise StoreError(f"this pool has schema {version}; this program knows 1")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Make every change inside all or nothing."""
+        if self._db.in_transaction:
+            yield
+            return
+        with _storing():
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with _storing():
+                self._db.execute("COMMIT")
+        except BaseException:
+            # on a full disk SQLite may have ended the transaction itself
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def __len__(self) -> int:
+        """Return how many items there are."""
+        return int(self._rows("SELECT count(*) FROM item")[0][0])
+
+    def add(
+        self, ids: Sequence[bytes], payloads: Sequence[bytes], gold: Sequence[int] | None = None
+    ) -> None:
+        """Add items at the end.
+
+        Args:
+            ids: Random ids, 16 bytes each.
+            payloads: What each item is.
+            gold: Known classes, for a device that only evaluates.
+
+        Raises:
+            InputError: an id is there already or is none, or the lengths differ.
+        """
+        if len(ids) != len(payloads) or (gold is not None and len(gold) != len(ids)):
+            raise InputError(f"{len(ids)} ids for {len(payloads)} items")
+        if any(len(item) != ID_BYTES for item in ids):
+            raise InputError(f"an id has {ID_BYTES} bytes")
+        classes: Sequence[int | None] = gold if gold is not None else [None] * len(ids)
+        start = len(self)
+        rows = zip(range(start, start + len(ids)), ids, payloads, classes, strict=True)
+        with self.changing(), _storing():
+            try:
+                self._db.executemany(
+                    "INSERT INTO item (position, id, payload, gold) VALUES (?, ?, ?, ?)", rows
+                )
+            except sqlite3.IntegrityError as err:
+                raise InputError("an item with this id is in the pool already") from err
+
+    def ids(self) -> list[bytes]:
+        """Return every id by position."""
+        return [row[0] for row in self._rows("SELECT id FROM item ORDER BY position")]
+
+    def payloads(self) -> list[bytes]:
+        """Return every payload by position."""
+        return [row[0] for row in self._rows("SELECT payload FROM item ORDER BY position")]
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Return gold, arm, answer, answered_in or summed by position, -1 where unknown."""
+        if name not in {"gold", "arm", "answer", "answered_in", "summed"}:
+            raise InputError(f"no column {name}")
+        query = f"SELECT coalesce({name}, -1) FROM item ORDER BY position"  # noqa: S608  # checked
+        return np.array([row[0] for row in self._rows(query)], dtype=np.int64)
+
+    def mark_summed(self, positions: NDArray[np.int64]) -> None:
+        """Remember that these items are in a released sum and may enter no other."""
+        self._update(
+            "UPDATE item SET summed = 1 WHERE position = ?", [(int(p),) for p in positions]
+        )
+
+    def mark_shipped(self, position: int, arm: int) -> None:
+        """Remember that this item was shipped, and why."""
+        self._update("UPDATE item SET arm = ? WHERE position = ?", [(arm, position)])
+
+    def answer(self, position: int, label: int, round_number: int) -> None:
+        """Remember what a person said of this item; the first answer stays."""
+        self._update(
+            "UPDATE item SET answer = ?, answered_in = ? WHERE position = ? AND answer IS NULL",
+            [(label, round_number, position)],
+        )
+
+    def recall(self, request: bytes) -> bytes | None:
+        """Return the reply this request got before, if it is still remembered."""
+        rows = self._rows("SELECT reply FROM journal WHERE request = ?", request)
+        return bytes(rows[0][0]) if rows else None
+
+    def remember(self, request: bytes, reply: bytes) -> None:
+        """Journal the reply to a request; the oldest are forgotten."""
+        self._update("INSERT INTO journal VALUES (?, ?)", [(request, reply)])
+        self._update(
+            "DELETE FROM journal WHERE rowid <= (SELECT max(rowid) FROM journal) - ?",
+            [(_JOURNAL_LENGTH,)],
+        )
+
+    def note(self, name: str) -> bytes | None:
+        """Return a small value kept under this name."""
+        rows = self._rows("SELECT value FROM note WHERE name = ?", name)
+        return bytes(rows[0][0]) if rows else None
+
+    def keep_note(self, name: str, value: bytes) -> None:
+        """Keep a small value under this name."""
+        self._update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
+
+    def purge(self) -> int:
+        """Delete every item and every answer; what was given away stays on the ledger.
+
+        Returns:
+            How many items were deleted.
+        """
+        count = len(self)
+        with self.changing():
+            self._update("DELETE FROM item", [()])
+            self._update("DELETE FROM journal", [()])
+        with _storing():
+            # the write-ahead log holds copies of what was deleted
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with _storing():
+            return self._db.execute(query, values).fetchall()
+
+    def _update(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self.changing(), _storing():
+            self._db.executemany(statement, rows)
+
+    # the ledger's store: durable before it returns, as privacy.dp.LedgerStore asks
+
+    def append(self, entry: bytes) -> None:
+        """Write one ledger entry down."""
+        self._update("INSERT INTO ledger (entry) VALUES (?)", [(entry,)])
+
+    def entries(self) -> Iterator[bytes]:
+        """Yield every ledger entry, oldest first."""
+        return iter([bytes(row[0]) for row in self._rows("SELECT entry FROM ledger ORDER BY seq")])
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Turn what SQLite says of the disk into our own words."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.Error, OSError) as err:
+        raise StoreError(f"the pool cannot be used: {err}; nothing was changed") from err

@@ -1,0 +1,158 @@
+"""What a device would ship if asked: its best items by the model, and a random few.
+
+An offer says nothing of an item's content but a score, a predicted class, and the signs of its
+embedding under a projection the coordinator does not know.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.pool import ID_BYTES
+from fieldvote.errors import InputError, nearest
+from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, Offer
+from strategies.acquisition import ACQUISITIONS, Candidates, sketch
+from strategies.acquisition.uncertainty import entropy_scores, margin_scores
+
+SCORE_STEPS = 65535
+FLEET = "fleet"  # ranked on the device by margin, chosen by the coordinator over the whole fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferWish:
+    """What a survey asks for.
+
+    Attributes:
+        strategy: Key of ACQUISITIONS, or "fleet".
+        chosen: How many ranked offers at most.
+        random: How many random offers at most.
+        first: Whether the random ones are seed labels.
+    """
+
+    strategy: str
+    chosen: int
+    random: int
+    first: bool
+
+    def __post_init__(self) -> None:
+        """Refuse counts below zero, which would count from the other end."""
+        if self.chosen < 0 or self.random < 0:
+            raise InputError("a survey asks for 0 or more offers of each kind")
+
+
+def make_offers(
+    wish: OfferWish,
+    *,
+    ids: list[bytes],
+    free: NDArray[np.int64],
+    probabilities: NDArray[np.float64] | None,
+    features: NDArray[np.float64],
+    sketch_seed: int,
+    rng: np.random.Generator,
+) -> tuple[Offer, ...]:
+    """Return the offers of one survey, random ones first.
+
+    Args:
+        wish: What is asked for.
+        ids: Every item's id by position.
+        free: Positions neither shipped nor answered. Shape (n,).
+        probabilities: The head's view of every item, shape (pool, k); None before the first head.
+        features: What a sketch is made of, centred on the fleet. Shape (pool, d).
+        sketch_seed: The fleet's secret projection.
+        rng: Decides the random arm, and ties where a strategy draws.
+
+    Raises:
+        InputError: the strategy has no such name.
+    """
+    if wish.strategy != FLEET and wish.strategy not in ACQUISITIONS:
+        raise InputError(
+            f"no strategy '{wish.strategy}': {nearest(wish.strategy, [FLEET, *ACQUISITIONS])}"
+        )
+    # the random arm is drawn before the ranking, else it would only see what the model left over
+    lots = rng.permutation(free)[: wish.random]
+    arm = ARM_SEED if wish.first else ARM_RANDOM
+    rest = np.setdiff1d(free, lots)
+    ranked, scores = _rank(wish, rest, probabilities, rng)
+    positions = np.concatenate([lots, ranked]).astype(np.int64)
+    if not len(positions):
+        return ()
+    sketches = sketch(features[positions], bits=64, seed=sketch_seed)
+    predicted = (
+        np.full(len(positions), -1)
+        if probabilities is None
+        else probabilities[positions].argmax(axis=1)
+    )
+    marks = np.concatenate([np.zeros(len(lots)), scores * SCORE_STEPS]).round().astype(np.int64)
+    return tuple(
+        Offer(
+            item=ids[position],
+            arm=arm if place < len(lots) else ARM_CHOSEN,
+            score=int(marks[place]),
+            predicted=int(predicted[place]),
+            sketch=sketches[place].tobytes(),
+        )
+        for place, position in enumerate(positions)
+    )
+
+
+def _rank(
+    wish: OfferWish,
+    rest: NDArray[np.int64],
+    probabilities: NDArray[np.float64] | None,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the ranked positions and their scores in 0 to 1."""
+    if probabilities is None or not len(rest) or not wish.chosen:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    # ranking on what is sent: two devices that would send the same score rank alike
+    view = np.round(probabilities[rest], 6)
+    view /= view.sum(axis=1, keepdims=True)
+    name = "margin" if wish.strategy == FLEET else wish.strategy
+    best = ACQUISITIONS[name](Candidates(probabilities=view), wish.chosen, rng)
+    if name in _SCORES:
+        return rest[best], np.clip(_SCORES[name](view[best]), 0.0, 1.0)
+    return rest[best], 1.0 - np.arange(len(best)) / max(len(best), 1)
+
+
+def _entropy_share(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy of each row as a share of the largest there is."""
+    return np.asarray(entropy_scores(probabilities) / np.log(probabilities.shape[1]))
+
+
+def _margin_share(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how little the two best classes of each row are apart."""
+    return np.asarray(margin_scores(probabilities))
+
+
+# Scores that compare between devices, 0 to 1; any other strategy is compared by rank.
+_SCORES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "margin": _margin_share,
+    "entropy": _entropy_share,
+}
+
+
+def for_evaluation(item: bytes) -> bool:
+    """Return whether a random-arm item is for evaluation only: half of them, fixed by the id.
+
+    Training never sees these, so that gates and calibration rest on items no strategy picked.
+    """
+    return blake2b(item, digest_size=1, person=b"evaluation").digest()[0] % 2 == 1
+
+
+def pack_offers(offers: tuple[Offer, ...]) -> bytes:
+    """Return ids and arms of offers, for the pool to keep until the items are asked for."""
+    return b"".join(offer.item + bytes([offer.arm]) for offer in offers)
+
+
+def unpack_offers(packed: bytes) -> dict[bytes, int]:
+    """Return the arm of each offered item.
+
+    >>> unpack_offers(b"0123456789abcdef" + bytes([ARM_SEED]))
+    {b'0123456789abcdef': 2}
+    """
+    size = ID_BYTES + 1
+    parts = [packed[i : i + size] for i in range(0, len(packed), size)]
+    return {part[:-1]: part[-1] for part in parts}

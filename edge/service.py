@@ -1,0 +1,106 @@
+"""What `fieldvote edge` does between parsing and printing."""
+
+import fcntl
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TypedDict
+
+from edge.device import POOL_FILE, ledger_of, opened, private_folder
+from edge.outbox import serve
+from edge.pool import Pool
+from edge.settings import EdgeSettings
+from fieldvote.errors import InputError, UnavailableError
+from fieldvote.task import Task
+
+
+class LedgerRow(TypedDict):
+    """One release, as it is printed."""
+
+    at: str
+    kind: str
+    bytes: int
+    candidates: int
+
+
+def run_agent(config: Path, say: Callable[[str], None]) -> None:
+    """Answer on the socket until a signal says stop; one agent per folder."""
+    settings = EdgeSettings.load(config)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _alone(private_folder(Path(settings.folder))), opened(settings) as device:
+        say(f"{len(device.pool)} items, task {device.task.name}, on {settings.socket_path}")
+        serve(settings.socket_path, device.agent.handle, stop)
+    say("stopped")
+
+
+def status_of(config: Path) -> dict[str, str | int]:
+    """Return what the device holds and has given away."""
+    settings, task, pool = _look(config)
+    try:
+        spent, limits = ledger_of(pool, task).spent, task.policy.limits
+        return {
+            "task": task.name,
+            "task_digest": task.digest,
+            "items": len(pool),
+            "answered": int((pool.column("answer") >= 0).sum()),
+            "shipped": int((pool.column("arm") >= 0).sum()),
+            "in_a_sum": int(pool.column("summed").sum()),
+            "candidates_spent": f"{spent.candidates} of {limits.candidates}",
+            "bytes_spent": f"{spent.size_bytes} of {limits.size_bytes}",
+            "sums": "exact sums",
+            "agent": "up" if settings.socket_path.is_socket() else "down",
+        }
+    finally:
+        pool.close()
+
+
+def ledger_rows(config: Path) -> list[LedgerRow]:
+    """Return every release, oldest first."""
+    _, task, pool = _look(config)
+    try:
+        return [
+            LedgerRow(
+                at=entry.at.isoformat(timespec="seconds"),
+                kind=entry.kind,
+                bytes=entry.size_bytes,
+                candidates=entry.candidates,
+            )
+            for entry in ledger_of(pool, task).entries()
+        ]
+    finally:
+        pool.close()
+
+
+def purge_pool(config: Path) -> int:
+    """Delete every item; refuse while the agent is up. Return how many there were."""
+    settings, _, pool = _look(config)
+    try:
+        with _alone(Path(settings.folder)):
+            return pool.purge()
+    finally:
+        pool.close()
+
+
+def _look(config: Path) -> tuple[EdgeSettings, Task, Pool]:
+    """Return settings, task and pool of a device that has run before."""
+    settings = EdgeSettings.load(config)
+    task = Task.load(Path(settings.task))
+    place = Path(settings.folder) / POOL_FILE
+    if not place.is_file():
+        raise InputError(f"{place}: no pool yet; start the device once with 'fieldvote edge run'")
+    return settings, task, Pool(place)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two agents on one pool would answer half of the requests each."""
+    with (folder / "agent.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise UnavailableError(f"an agent is running in {folder}; stop it first") from err
+        yield

@@ -1,0 +1,76 @@
+"""What a device needs to know about itself, read once from its TOML file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fieldvote.errors import SettingsError
+from fieldvote.settings import load_settings
+
+_KEY_DIGITS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """Settings of one device; paths in the file are relative to it.
+
+    Attributes:
+        folder: Where the pool, the keys and the ledger live; made if absent, mode 0700.
+        task: The installed task folder.
+        labeling_key: Public key candidates are sealed to, 64 hexadecimal digits.
+        desk_key: Public key answers are signed with, 64 hexadecimal digits.
+        sketch_secret: File with the fleet's secret for sketches; the coordinator must not have it.
+        socket: Where the agent listens; mode 0600. Empty: agent.sock in the folder.
+        trusted_keys: Public keys that may sign the task; empty trusts the folder as it is.
+        evaluates: Whether this device holds labels of its own and only evaluates.
+        items: File the pool is filled from on first start: a .txt of one text a line, or an .npz
+            with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
+    """
+
+    folder: str
+    task: str
+    labeling_key: str
+    desk_key: str
+    sketch_secret: str
+    socket: str = ""
+    trusted_keys: tuple[str, ...] = ()
+    evaluates: bool = False
+    items: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse keys that are none."""
+        for name, key in (("labeling_key", self.labeling_key), ("desk_key", self.desk_key)):
+            _check_key(name, key)
+        for key in self.trusted_keys:
+            _check_key("trusted_keys", key)
+
+    @staticmethod
+    def load(path: Path) -> "EdgeSettings":
+        """Read a device's file, with its paths as seen from here.
+
+        Raises:
+            SettingsError: the file cannot be read, or says something we do not know.
+        """
+        settings = load_settings(path, EdgeSettings)
+
+        def beside(name: str) -> str:
+            return str(path.parent / name) if name else ""
+
+        return replace(
+            settings,
+            folder=beside(settings.folder),
+            task=beside(settings.task),
+            sketch_secret=beside(settings.sketch_secret),
+            socket=beside(settings.socket),
+            items=beside(settings.items),
+        )
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the agent listens."""
+        return Path(self.socket) if self.socket else Path(self.folder) / "agent.sock"
+
+
+def _check_key(name: str, key: str) -> None:
+    """Refuse what is not 32 bytes in hexadecimal."""
+    if len(key) != _KEY_DIGITS or any(digit not in "0123456789abcdef" for digit in key.lower()):
+        raise SettingsError(f"{name}: expected {_KEY_DIGITS} hexadecimal digits, got {len(key)}")

@@ -1,0 +1,245 @@
+"""The check finds what is wrong with a task, and says how its functions behave."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from coordinator.models.backbone import identity_backbone
+from coordinator.new_task import Kind, write_task
+from edge.checking import check_task
+from edge.item_file import load_items
+from fieldvote.cli import app
+from fieldvote.errors import DataError, InputError, TaskError
+from fieldvote.task import TabularInput, TextInput
+
+
+@pytest.fixture
+def text_task(tmp_path: Path) -> Path:
+    write_task(tmp_path / "text", Kind.TEXT)
+    return tmp_path / "text"
+
+
+@pytest.fixture
+def row_task(tmp_path: Path) -> Path:
+    write_task(tmp_path / "rows", Kind.TABULAR)
+    return tmp_path / "rows"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    content = file.read_text()
+    assert old in content
+    file.write_text(content.replace(old, new))
+
+
+MODEL_FUNCTION = """
+[[function]]
+id = "sure"
+kind = "model"
+class = "offer"
+minimum = 0.5
+owner = "ann"
+examples = [
+    { input = { offer = 0.9, ordinary = 0.1 }, vote = "offer" },
+    { input = { ordinary = 0.9 }, vote = "abstain" },
+]
+"""
+
+
+def test_every_function_s_examples_are_run(text_task: Path, row_task: Path) -> None:
+    with (text_task / "functions.toml").open("a") as file:
+        file.write(MODEL_FUNCTION)
+    for folder, examples in ((text_task, [2, 2, 2]), (row_task, [3, 2])):
+        report = check_task(folder)
+        assert report.passed
+        assert [function.examples for function in report.functions] == examples
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_example_without_its_vote_fails_and_ends_with_2(tmp_path: Path, kind: Kind) -> None:
+    folder = tmp_path / "t"
+    write_task(folder, kind)
+    if kind is Kind.TEXT:
+        edit(folder / "functions.toml", '"prize", "winner", "congratulations", ', "")
+    else:
+        edit(folder / "functions.toml", "above = 4.2", "above = 9")
+    report = check_task(folder)
+    first = report.functions[0].failed
+    assert [(each.position, each.got) for each in first] == [(1, "abstain")]
+    assert not report.passed
+    ended = CliRunner().invoke(app, ["check", str(folder)])
+    assert ended.exit_code == 2
+    assert f"FAILED {report.functions[0].id}: example 1: expected" in ended.stdout
+    assert "all is well" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('input = "input"', 'input = "x"', "no input 'x'; it has input"),
+        ('"probabilities"', '"p"', "no output 'p'; it has embedding, probabilities"),
+        ('embedding = "embedding"', 'embedding = "e"', "no output 'e'; it has embedding, proba"),
+        ("width = 256", "width = 128", "takes 256 features, the task has 128"),
+        ('"ordinary", "offer"', '"ordinary", "offer", "x"', r"shape \(1, 2\), expected \(n, 3\)"),
+    ],
+)
+def test_a_model_that_is_not_the_task_s_is_refused(
+    text_task: Path, old: str, new: str, message: str
+) -> None:
+    edit(text_task / "task.toml", old, new)
+    with pytest.raises(TaskError, match=f"model.onnx.*{message}"):
+        check_task(text_task)
+
+
+def test_a_model_that_is_no_model_or_too_narrow_is_refused(text_task: Path) -> None:
+    (text_task / "model.onnx").write_bytes(identity_backbone(8, 2))
+    edit(text_task / "task.toml", "width = 256", "width = 8")
+    with pytest.raises(InputError, match="width of at least"):
+        check_task(text_task)
+    (text_task / "model.onnx").write_bytes(b"nothing")
+    with pytest.raises(TaskError, match="not a model"):
+        check_task(text_task)
+
+
+def test_a_model_whose_probabilities_are_none_is_refused(text_task: Path) -> None:
+    model = onnx.load_model_from_string((text_task / "model.onnx").read_bytes())
+    model.graph.node[-1].op_type = "LogSoftmax"
+    (text_task / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(TaskError, match="output 'probabilities' does not sum to 1"):
+        check_task(text_task)
+
+
+def test_items_show_how_often_functions_vote_and_disagree(text_task: Path, tmp_path: Path) -> None:
+    texts = ["a PRIZE", "haha a prize", "see you", "nothing", "prize prize"]
+    npz = tmp_path / "items.npz"
+    utf8 = np.frombuffer("\n".join(texts).encode(), np.uint8)
+    np.savez(npz, utf8=utf8, y=np.array([1, 0, 0, 0, 0]))
+    report = check_task(text_task, npz)
+    prize, chats = (function.conduct for function in report.functions)
+    assert prize is not None
+    assert chats is not None
+    assert (report.items, report.covered) == (5, 0.8)
+    assert (prize.coverage, prize.overlap, prize.conflict) == (0.6, 0.2, 0.2)
+    assert prize.accuracy == pytest.approx(1 / 3)
+    assert (chats.coverage, chats.accuracy, chats.errors) == (0.4, 1.0, 0)
+    plain = tmp_path / "items.txt"
+    plain.write_text("\n".join(texts) + "\n\n")
+    unlabeled = check_task(text_task, plain)
+    assert unlabeled.covered == 0.8
+    assert unlabeled.functions[0].conduct is not None
+    assert unlabeled.functions[0].conduct.accuracy is None
+
+
+def test_a_model_function_votes_with_what_the_model_says(text_task: Path, tmp_path: Path) -> None:
+    (text_task / "functions.toml").write_text(MODEL_FUNCTION)
+    (tmp_path / "i.txt").write_text("one\ntwo")
+    conduct = check_task(text_task, tmp_path / "i.txt").functions[0].conduct
+    assert conduct is not None
+    assert (conduct.coverage, conduct.errors) == (1.0, 0)  # every class has probability 0.5
+
+
+def test_latency_is_what_the_clock_says(text_task: Path, tmp_path: Path) -> None:
+    (tmp_path / "i.txt").write_text("one\ntwo")
+    ticks = iter(range(100))
+    report = check_task(text_task, tmp_path / "i.txt", clock=lambda: float(next(ticks)))
+    assert (report.latency_us, report.model_latency_us) == (500_000.0, 500_000.0)
+    assert all(
+        each.conduct is not None and each.conduct.latency_us == 500_000.0
+        for each in report.functions
+    )
+
+
+def test_readings_of_a_new_tabular_task_fit_it(row_task: Path) -> None:
+    report = check_task(row_task, row_task / "readings.npz")
+    assert report.items == 1200
+    for function in report.functions:
+        assert function.conduct is not None
+        assert function.conduct.errors == 0
+        assert function.conduct.accuracy is not None
+        assert function.conduct.accuracy > 0.8
+
+
+def test_table_and_json_say_the_same(row_task: Path) -> None:
+    arguments = ["check", str(row_task), "--items", str(row_task / "readings.npz")]
+    table = CliRunner().invoke(app, arguments)
+    said = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert table.exit_code == 0
+    assert said["passed"] is True
+    for function in said["functions"]:
+        assert function["id"] in table.stdout
+        assert function["version"] in table.stdout
+        assert f"{function['conduct']['coverage']:.1%}" in table.stdout
+
+
+def test_a_bad_task_is_one_line_and_ends_with_2(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["check", str(tmp_path / "none")])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+
+
+ROWS = TabularInput(fields=("a", "b"))
+TEXT = TextInput(width=64)
+UTF8 = np.frombuffer(b"one\ntwo", np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "arrays", "message"),
+    [
+        (ROWS, {"utf8": UTF8}, "expected numbers under X; it has"),
+        (ROWS, {"X": np.ones((2, 3))}, r"X has shape \(2, 3\), expected \(n, 2\)"),
+        (ROWS, {"X": np.ones(2)}, r"X has shape \(2,\), expected"),
+        (ROWS, {"X": np.array([["a", "b"]])}, "expected numbers under X"),
+        (ROWS, {"X": np.array([[1, np.inf]])}, "infinity at row 0, column 1"),
+        (ROWS, {"X": np.ones((0, 2))}, "holds no items"),
+        (
+            ROWS,
+            {"X": np.ones((2, 2)), "y": np.array([0, 2])},
+            "y goes from 0 to 2, expected 0 to 1",
+        ),
+        (ROWS, {"X": np.ones((2, 2)), "y": np.array([0])}, "y is int64 of shape"),
+        (ROWS, {"X": np.ones((2, 2)), "y": np.array([0.0, 1.0])}, "y is float64"),
+        (TEXT, {"X": np.ones((2, 2))}, "expected texts under utf8"),
+        (TEXT, {"utf8": np.array(["one"])}, "expected texts under utf8"),
+        (TEXT, {"utf8": np.frombuffer(b"a\xff", np.uint8)}, "utf8: not UTF-8 at byte 1"),
+        (TEXT, {"utf8": np.array([{}], dtype=object)}, "not an .npz of plain arrays"),
+    ],
+)
+def test_an_archive_of_something_else_is_refused(
+    tmp_path: Path,
+    given: TextInput | TabularInput,
+    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
+    message: str,
+) -> None:
+    file = tmp_path / "items.npz"
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # names from a table, as keywords
+    with pytest.raises(DataError, match=message):
+        load_items(file, given, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.txt", None, "cannot be read"),
+        ("none.npz", None, "no such file"),
+        ("items.csv", b"a", "expected a .txt of one text a line, or an .npz"),
+        ("items.npz", b"a", "not an .npz of plain arrays"),
+        ("items.txt", b"\n \n", "holds no items"),
+        ("items.txt", b"one\n\xff", "not UTF-8 at byte 4"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_items(tmp_path / name, TEXT, 2)
+
+
+def test_a_missing_value_stays_missing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "i.npz", X=np.array([[1.0, np.nan]]))
+    payloads = load_items(tmp_path / "i.npz", ROWS, 2).payloads
+    assert np.array_equal(np.frombuffer(payloads[0]), [1.0, np.nan], equal_nan=True)

@@ -1,0 +1,196 @@
+"""`fieldvote edge` as people and service managers run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from edge.device import opened
+from edge.outbox import ask
+from edge.settings import EdgeSettings
+from fieldvote.cli import app
+from fieldvote.errors import RefusalError
+from fieldvote.records import (
+    CollectRequest,
+    HelloReply,
+    HelloRequest,
+    SurveyReply,
+    SurveyRequest,
+    decode,
+    encode,
+)
+from tests.doubles.sockets import short_folder
+from tests.doubles.tasks import text_files, write_device
+
+FIELDVOTE = str(Path(sys.executable).parent / "fieldvote")
+ITEMS = "a prize for you\nsee you at home\na third one\n"
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield write_device(folder, text_files(), items=ITEMS)
+
+
+def edge(config: Path, *arguments: str) -> Result:
+    verb, *options = arguments
+    return CliRunner().invoke(app, ["edge", verb, "--config", str(config), *options])
+
+
+def used(config: Path) -> None:
+    """Run a survey and a collection on the device, without a socket."""
+    survey = SurveyRequest(
+        round=1, strategy="fleet", offers=0, random_offers=2, first=True, model=None
+    )
+    with opened(EdgeSettings.load(config)) as device:
+        reply = decode(device.agent.handle(encode(survey)), SurveyReply)
+        grants = tuple(offer.item for offer in reply.offers)
+        device.agent.handle(encode(CollectRequest(round=1, grants=grants)))
+
+
+def run(config: Path) -> subprocess.CompletedProcess[str]:
+    """Start an agent that will end by itself."""
+    return subprocess.run(
+        [FIELDVOTE, "edge", "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@contextmanager
+def running(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run an agent in a session of its own until the block ends, whatever happens in it."""
+    process = subprocess.Popen(
+        [FIELDVOTE, "edge", "run", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        socket = config.parent / "state" / "agent.sock"
+        until = time.monotonic() + 60
+        while not socket.is_socket() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_agent_answers_alone_on_its_folder_until_it_is_stopped(config: Path) -> None:
+    socket = config.parent / "state" / "agent.sock"
+    with running(config) as process:
+        hello = decode(ask(socket, encode(HelloRequest(campaign="c"))), HelloReply)
+        assert hello.items == 3
+        with pytest.raises(RefusalError, match="not a message"):
+            ask(socket, b"nonsense")
+        assert json.loads(edge(config, "status", "--json").stdout)["agent"] == "up"
+        purged = edge(config, "purge", "--yes")
+        assert purged.exit_code == 4
+        assert "an agent is running" in purged.stderr
+        second = run(config)
+        assert second.returncode == 4
+        assert second.stderr.count("\n") == 1
+        assert "stop it first" in second.stderr
+        assert decode(ask(socket, encode(HelloRequest(campaign="d"))), HelloReply) == hello
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert said.splitlines() == [f"3 items, task offers, on {socket}", "stopped"]
+    assert not socket.exists()
+    assert edge(config, "purge", "--yes").exit_code == 0
+
+
+def test_an_agent_is_stopped_by_the_keyboard_too(config: Path) -> None:
+    with running(config) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert not (config.parent / "state" / "agent.sock").exists()
+
+
+def test_status_says_what_the_device_holds_and_gave_away(config: Path) -> None:
+    used(config)
+    found = json.loads(edge(config, "status", "--json").stdout)
+    spent = found.pop("bytes_spent").split(" of ")
+    assert 600 < int(spent[0]) < 5_000
+    assert spent[1] == "5000000"
+    assert len(found.pop("task_digest")) == 64
+    assert found == {
+        "task": "offers",
+        "items": 3,
+        "answered": 0,
+        "shipped": 2,
+        "in_a_sum": 3,
+        "candidates_spent": "2 of 200",
+        "sums": "exact sums",
+        "agent": "down",
+    }
+    table = edge(config, "status").stdout
+    assert {line.split()[0] for line in table.splitlines()} >= {"items", "shipped", "bytes_spent"}
+
+
+def test_the_ledger_lists_every_release_and_adds_up(config: Path) -> None:
+    used(config)
+    rows = json.loads(edge(config, "ledger", "--json").stdout)
+    assert {row["kind"] for row in rows} == {"summaries", "offers", "candidates", "overhead"}
+    assert sum(row["candidates"] for row in rows) == 2
+    spent = json.loads(edge(config, "status", "--json").stdout)["bytes_spent"]
+    assert sum(row["bytes"] for row in rows) == int(spent.split()[0])
+    lines = edge(config, "ledger").stdout.splitlines()
+    assert lines[0].split() == ["at", "kind", "bytes", "candidates"]
+    assert len(lines) == len(rows) + 1
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_a_purge_deletes_the_items_and_keeps_the_ledger(config: Path) -> None:
+    used(config)
+    before = edge(config, "ledger", "--json").stdout
+    asked = CliRunner().invoke(app, ["edge", "purge", "--config", str(config)], input="n\n")
+    assert asked.exit_code == 1
+    assert json.loads(edge(config, "status", "--json").stdout)["items"] == 3
+    purged = edge(config, "purge", "--yes")
+    assert purged.exit_code == 0
+    assert "deleted 3 items; the ledger stays" in purged.stdout
+    assert json.loads(edge(config, "status", "--json").stdout)["items"] == 0
+    assert edge(config, "ledger", "--json").stdout == before
+
+
+@pytest.mark.parametrize("verb", ["run", "status", "ledger", "purge"])
+def test_an_unknown_key_ends_with_2_and_names_the_nearest(config: Path, verb: str) -> None:
+    config.write_text(config.read_text() + 'sokcet = "a"\n')
+    ended = edge(config, verb, *(["--yes"] if verb == "purge" else []))
+    assert ended.exit_code == 2
+    assert "unknown key 'sokcet'; did you mean 'socket'?" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (config.parent / "state").exists()
+
+
+@pytest.mark.parametrize("verb", ["status", "ledger", "purge"])
+def test_a_device_that_never_ran_says_how_to_start_it(config: Path, verb: str) -> None:
+    ended = edge(config, verb, *(["--yes"] if verb == "purge" else []))
+    assert ended.exit_code == 2
+    assert "no pool yet; start the device once with 'fieldvote edge run'" in ended.stderr
+    assert not (config.parent / "state").exists()
+
+
+def test_items_of_another_kind_are_one_line_and_an_exit_code(config: Path) -> None:
+    (config.parent / "items.txt").write_bytes(b"\xff\xfe\x00")
+    ended = run(config)
+    assert ended.returncode == 2
+    assert "items.txt: not UTF-8 at byte 0" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert json.loads(edge(config, "status", "--json").stdout)["items"] == 0
