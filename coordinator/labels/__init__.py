@@ -1,0 +1,1 @@
+"""The labeling desk: the only place that opens a sealed candidate."""

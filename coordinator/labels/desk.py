@@ -1,0 +1,119 @@
+"""The labeling desk: opens one candidate at a time, asks, seals the answer, keeps nothing.
+
+This is the only place that holds the labeling key. In a deployment it runs where the people who
+label are, not where the store is: a stolen store tells nothing without this key.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate
+from fieldvote.errors import SealError, SignatureError, WireError
+from fieldvote.records import (
+    ANSWER_CONTEXT,
+    CANDIDATE_CONTEXT,
+    Answer,
+    MaskedItem,
+    decode,
+    encode,
+)
+from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+
+_LOOK_S = 1.0  # between two looks at the queue
+
+
+class Annotator(Protocol):
+    """Somebody who answers from what they are shown."""
+
+    def answer(self, item: MaskedItem) -> int | None:
+        """Return a class, or None to leave the item for somebody else."""
+
+
+class Labeling(Protocol):
+    """How a round gets its answers: from a desk in the same process, or from one elsewhere."""
+
+    def work(self, store: Store) -> None:
+        """Return when this round need not wait for answers any longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskKeys:
+    """The two keys of the desk.
+
+    Attributes:
+        labeling: Opens candidates.
+        signing: Signs answers.
+    """
+
+    labeling: SealingKey
+    signing: SigningKey
+
+
+class Desk:
+    """Works through the queue of sealed candidates."""
+
+    def __init__(self, keys: DeskKeys, annotator: Annotator, *, task: str, price: float) -> None:
+        """Seat an annotator.
+
+        Args:
+            keys: The desk's keys.
+            annotator: Who answers.
+            task: Digest of the task; envelopes of another task do not open.
+            price: Paid per answer.
+        """
+        self._keys = keys
+        self._annotator = annotator
+        self._task = task.encode()
+        self._price = price
+
+    def work(self, store: Store) -> None:
+        """Answer what waits. Each answer is durable before the next item is opened."""
+        devices = store.devices()
+        for candidate in store.queue():
+            device = devices.get(candidate.device)
+            item = None if device is None else self._open(candidate, device)
+            label = None if item is None else self._annotator.answer(item)
+            if device is None or label is None:
+                continue
+            answer = Answer(item=candidate.item, label=label)
+            envelope = seal(
+                encode(answer),
+                recipient=device.sealing_key,
+                context=ANSWER_CONTEXT + self._task,
+                signer=self._keys.signing,
+            )
+            with store.transaction():
+                store.keep_label(answer, self._price, envelope)
+
+    def _open(self, candidate: StoredCandidate, device: KnownDevice) -> MaskedItem | None:
+        """Open one candidate; None if it is not what its device signed for this item."""
+        try:
+            plain = open_envelope(
+                candidate.envelope,
+                key=self._keys.labeling,
+                context=CANDIDATE_CONTEXT + self._task + candidate.item,
+                sender=device.signing_key,
+            )
+            item = decode(plain, MaskedItem)
+        except (SealError, SignatureError, WireError):
+            return None
+        return item if item.item == candidate.item else None
+
+
+class AwaitAnswers:
+    """Waits for a desk that works elsewhere on the same store, and holds no key."""
+
+    def __init__(
+        self, *, wait_s: float, now_s: Callable[[], float], sleep_s: Callable[[float], None]
+    ) -> None:
+        """Wait at most wait_s; what is answered later counts in the next round."""
+        self._wait_s = wait_s
+        self._now_s = now_s
+        self._sleep_s = sleep_s
+
+    def work(self, store: Store) -> None:
+        """Return when the queue is empty or the time is over."""
+        end = self._now_s() + self._wait_s
+        while store.queue() and self._now_s() < end:
+            self._sleep_s(min(_LOOK_S, self._wait_s))

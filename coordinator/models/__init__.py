@@ -1,0 +1,1 @@
+"""Model versions on the shelf, and how they are judged."""

@@ -1,0 +1,1 @@
+"""Rounds as a pure state machine, and the scheduler that turns it."""

@@ -1,0 +1,184 @@
+"""A campaign small enough to run a hundred times: real agents, two classes, three fields."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from coordinator.inbox import Inbox
+from coordinator.labels.desk import Desk, DeskKeys
+from coordinator.models.backbone import identity_backbone
+from coordinator.models.shelf import Shelf
+from coordinator.models.totals import shapes_of
+from coordinator.rounds.steps import Parts
+from coordinator.settings import CampaignSettings
+from coordinator.store.sqlite import Store
+from coordinator.transport import Transport
+from edge.agent import Agent, AgentParts
+from edge.install import redaction_of
+from edge.items import row_payload
+from edge.labeling import compile_functions
+from edge.outbox import Outbox, Recipient
+from edge.pool import Pool
+from edge.scorer import Scorer
+from fieldvote.records import DeviceId, MaskedItem
+from fieldvote.rng import keyed_entropy, stream
+from fieldvote.task import Task
+from privacy.dp import Ledger, Limits
+from privacy.sealing import SealingKey, SigningKey
+from tests.doubles.transport import MemoryTransport
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FIELDS = ("a", "b", "c")
+SETTINGS = CampaignSettings(
+    name="small",
+    seed=3,
+    surveyed_share=1.0,
+    labels_per_device=2,
+    offers=4,
+    random_share=0.25,
+    exchanges=3,
+    vote_weight=2.0,
+)
+KEYS = DeskKeys(
+    labeling=SealingKey.generate(keyed_entropy(1, "labeling key")),
+    signing=SigningKey.generate(keyed_entropy(1, "desk key")),
+)
+
+
+def small_task() -> Task:
+    """Two classes told apart by a + b, and two rules that know half of it."""
+    return Task.parse(
+        {
+            "task.toml": (
+                b'name = "small"\nclasses = ["low", "high"]\n'
+                b'[input]\nkind = "tabular"\nfields = ["a", "b", "c"]\n'
+            ),
+            "functions.toml": (
+                b'[[function]]\nid = "a_is_high"\nkind = "threshold"\nclass = "high"\n'
+                b'field = "a"\nowner = "test"\nabove = 0.7\n'
+                b'[[function]]\nid = "b_is_low"\nkind = "threshold"\nclass = "low"\n'
+                b'field = "b"\nowner = "test"\nbelow = -0.7\n'
+            ),
+            "policy.toml": b"[candidates.keep]\na = 2\nb = 2\n",
+            "model.onnx": identity_backbone(3, 2),
+        },
+        "small task",
+    )
+
+
+TASK = small_task()
+_SCORER = Scorer(TASK.model, names=("input", "probabilities", "embedding"), where="model.onnx")
+_FUNCTIONS = compile_functions(TASK.functions, TASK.input, TASK.classes)
+_REDACTION = redaction_of(TASK)
+
+
+class Reader:
+    """An annotator who sees a and b, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def answer(self, item: MaskedItem) -> int | None:
+        """Return whether their sum is positive."""
+        self.asked.append(item.item)
+        seen = dict(zip(item.names, item.values, strict=True))
+        return int(float(seen["a"]) + float(seen["b"]) > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Devices with pools of their own."""
+
+    pools: dict[DeviceId, Pool]
+    agents: dict[DeviceId, Agent]
+
+    def transport(self) -> MemoryTransport:
+        """Return a network to these devices."""
+        return MemoryTransport({device: agent.handle for device, agent in self.agents.items()})
+
+    def close(self) -> None:
+        """Let go of the pools."""
+        for pool in self.pools.values():
+            pool.close()
+
+
+def make_fleet(*, training: int = 3, held_out: int = 1, items: int = 10) -> Fleet:
+    """Return devices 1, 2, ...; the last ones only evaluate. The same call gives the same fleet."""
+    pools, agents = {}, {}
+    for number in range(1, training + held_out + 1):
+        device, evaluates = DeviceId(number), number > training
+        rng = stream(5, "pool", number)
+        rows = rng.normal(size=(items, len(FIELDS)))
+        pool = Pool(None)
+        pool.add(
+            [rng.bytes(16) for _ in range(items)],
+            [row_payload(row) for row in rows],
+            gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
+        )
+        pools[device], agents[device] = pool, _agent(pool, number, evaluates)
+    return Fleet(pools, agents)
+
+
+def _agent(pool: Pool, number: int, evaluates: bool) -> Agent:
+    redactor, vocabulary = _REDACTION
+    outbox = Outbox(
+        TASK,
+        ledger=Ledger(pool, Limits(candidates=100, size_bytes=10**9), lambda: NOON),
+        redactor=redactor,
+        vocabulary=vocabulary,
+        signer=SigningKey.generate(keyed_entropy(2, "signing key", number)),
+        recipient=Recipient(labeling_key=KEYS.labeling.public, context=TASK.digest.encode()),
+    )
+    return Agent(
+        AgentParts(
+            task=TASK,
+            pool=pool,
+            scorer=_SCORER,
+            functions=_FUNCTIONS,
+            outbox=outbox,
+            sealing_key=SealingKey.generate(keyed_entropy(2, "sealing key", number)),
+            desk_key=KEYS.signing.public,
+            sketch_seed=11,
+            evaluates=evaluates,
+            rng=lambda purpose, round_number: stream(9, purpose, number, round_number),
+        )
+    )
+
+
+def make_parts(
+    store: Store,
+    transport: Transport,
+    folder: Path,
+    *,
+    annotator: Reader | None = None,
+    settings: CampaignSettings = SETTINGS,
+) -> Parts:
+    """Return what a scheduler works with."""
+    return Parts(
+        task=TASK,
+        settings=settings,
+        store=store,
+        inbox=Inbox(store, shapes_of(TASK)),
+        shelf=Shelf(folder),
+        labeling=Desk(KEYS, annotator or Reader(), task=TASK.digest, price=settings.price),
+        transport=transport,
+    )
+
+
+def totals_of(store: Store) -> dict[str, list[int]]:
+    """Return every sum the coordinator keeps."""
+    names = ("votes", "moments", "anchors", "labeled", "voted", "voted items")
+    found = {name: store.total(name) for name in names}
+    return {name: vector.tolist() for name, vector in found.items() if vector is not None}
+
+
+def settings_with(**changes: object) -> CampaignSettings:
+    """Return the campaign's settings with some of them changed."""
+    return replace(SETTINGS, **changes)  # type: ignore[arg-type]  # checked when it is born
+
+
+def rng_of(*labels: int) -> np.random.Generator:
+    """Return a generator for one test."""
+    return stream(1, "test", *labels)

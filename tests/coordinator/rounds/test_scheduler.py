@@ -1,0 +1,321 @@
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from coordinator.rounds.machine import (
+    Abandoned,
+    Collected,
+    Evaluated,
+    Event,
+    Fitted,
+    Labeled,
+    Phase,
+    Planned,
+    Selected,
+    Surveyed,
+    Trained,
+    replay,
+)
+from coordinator.rounds.scheduler import Progress, Scheduler
+from coordinator.settings import CampaignSettings
+from coordinator.store.sqlite import Store
+from fieldvote.errors import UnavailableError
+from fieldvote.records import (
+    AnswersRequest,
+    CollectRequest,
+    DeviceId,
+    EvaluateRequest,
+    GradientRequest,
+    MaskedItem,
+    Request,
+    SurveyRequest,
+)
+from tests.coordinator.rounds.campaign import (
+    NOON,
+    SETTINGS,
+    Fleet,
+    Reader,
+    make_fleet,
+    make_parts,
+    settings_with,
+    totals_of,
+)
+from tests.doubles.transport import MemoryTransport
+
+ONE, TWO, THREE, JUDGE = (DeviceId(n) for n in (1, 2, 3, 4))
+
+
+class Campaign:
+    """A coordinator over three training devices and one that judges."""
+
+    def __init__(self, folder: Path, settings: CampaignSettings = SETTINGS) -> None:
+        self.fleet: Fleet = make_fleet()
+        self.store = Store(None, lambda: NOON)
+        self.network: MemoryTransport = self.fleet.transport()
+        self.reader = Reader()
+        self.seen: list[Event] = []
+        self._folder, self._settings = folder, settings
+        self.scheduler = self.started()
+
+    def started(self) -> Scheduler:
+        """Return a coordinator that was just started over the same store."""
+        parts = make_parts(
+            self.store, self.network, self._folder, annotator=self.reader, settings=self._settings
+        )
+        self.parts = parts
+        return Scheduler(parts, watch=lambda progress: self.seen.append(progress.event))
+
+    def run(self, rounds: int) -> None:
+        self.scheduler.greet()
+        for _ in range(rounds):
+            self.scheduler.run_round()
+
+    def events(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.scheduler.events if type(event) is kind]
+
+    def answered(self) -> dict[DeviceId, int]:
+        return {d: int((p.column("answer") >= 0).sum()) for d, p in self.fleet.pools.items()}
+
+    def close(self) -> None:
+        self.store.close()
+        self.fleet.close()
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Iterator[Campaign]:
+    with closing(Campaign(tmp_path)) as made:
+        yield made
+
+
+def test_a_whole_campaign_of_three_rounds_learns(campaign: Campaign) -> None:
+    campaign.run(3)
+    state = campaign.scheduler.state
+    assert (state.number, state.phase) == (3, Phase.DONE)
+    plans = campaign.events(Planned)
+    assert [(p.first, p.budget, p.devices) for p in plans] == [  # type: ignore[union-attr]  # plans
+        (True, 3, (1, 2, 3)),
+        (False, 6, (1, 2, 3)),
+        (False, 6, (1, 2, 3)),
+    ]
+    assert [e.answers for e in campaign.events(Labeled)] == [3, 6, 6]  # type: ignore[union-attr]
+    assert campaign.store.labels() == (15, pytest.approx(15 * SETTINGS.price))
+    assert sorted(campaign.reader.asked) == sorted(set(campaign.reader.asked))
+    assert campaign.answered() == {ONE: 5, TWO: 5, THREE: 5, JUDGE: 0}
+    last = campaign.events(Evaluated)[-1]
+    counts = last.held_out  # type: ignore[union-attr]  # an evaluation
+    assert sum(counts) == 10
+    assert counts[0] + counts[3] >= 8
+    shelf = campaign.parts.shelf
+    assert shelf.lineage(state.model) == tuple(
+        event.model  # type: ignore[union-attr]  # a training
+        for event in reversed(campaign.events(Trained))
+    )
+
+
+def test_whoever_watches_is_told_of_every_durable_event_in_order(campaign: Campaign) -> None:
+    campaign.run(2)
+    assert tuple(campaign.seen) == campaign.scheduler.events == campaign.started().events
+    assert replay(campaign.seen) == campaign.scheduler.state
+
+
+def test_a_watcher_sees_only_what_is_already_stored(tmp_path: Path) -> None:
+    with closing(Campaign(tmp_path)) as made:
+        stored: list[bool] = []
+
+        def look(progress: Progress) -> None:
+            stored.append(len(made.store.events("rounds")) > len(stored))
+
+        scheduler = Scheduler(made.parts, watch=look)
+        scheduler.greet()
+        scheduler.run_round()
+        assert stored == [True] * 8
+
+
+def test_a_coordinator_that_starts_anew_goes_on_with_the_next_round(campaign: Campaign) -> None:
+    campaign.run(1)
+    again = campaign.started()
+    assert again.state == campaign.scheduler.state
+    assert again.greet() == 3
+    assert again.run_round().number == 2
+
+
+def test_devices_that_never_answer_do_not_stop_a_round(campaign: Campaign) -> None:
+    campaign.network.silent = {
+        (TWO, kind) for kind in (SurveyRequest, CollectRequest, AnswersRequest, GradientRequest)
+    }
+    campaign.run(3)
+    assert [e.replies for e in campaign.events(Surveyed)] == [2, 2, 2]  # type: ignore[union-attr]
+    assert campaign.answered()[TWO] == 0
+    assert campaign.store.labels()[0] == 2 + 6 + 6
+
+
+def test_a_device_that_talks_rubbish_is_dropped_and_the_others_go_on(campaign: Campaign) -> None:
+    campaign.scheduler.greet()
+    campaign.network.corrupt[TWO] = lambda reply: reply[:-1] + bytes([reply[-1] ^ 255]) + b"!"
+    campaign.run(2)
+    assert campaign.scheduler.state.phase is Phase.DONE
+    assert campaign.parts.inbox.dropped["not a reply"] == 2
+    assert campaign.answered()[TWO] == 0
+
+
+def test_requests_that_come_twice_change_nothing(campaign: Campaign, tmp_path: Path) -> None:
+    campaign.run(2)
+    with closing(Campaign(tmp_path / "twin")) as twin:
+        twin.network.twice = True
+        twin.run(2)
+        assert twin.scheduler.events == campaign.scheduler.events
+        assert totals_of(twin.store) == totals_of(campaign.store)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stands"),
+    [
+        (SurveyRequest, Phase.PLANNED),
+        (GradientRequest, Phase.FITTED),
+        (EvaluateRequest, Phase.TRAINED),
+    ],
+)
+def test_when_nobody_answers_the_round_goes_on_later_from_where_it_stood(
+    campaign: Campaign, tmp_path: Path, kind: type[Request], stands: Phase
+) -> None:
+    campaign.run(1)
+    campaign.network.silent = {(device, kind) for device in campaign.fleet.agents}
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            campaign.scheduler.run_round()
+        assert campaign.scheduler.state.phase is stands
+    before = campaign.scheduler.events
+    campaign.network.silent = set()
+    # the same program goes on, and so would one that was started meanwhile
+    assert campaign.started().state == campaign.scheduler.state
+    campaign.scheduler.run_round()
+    assert campaign.scheduler.events[: len(before)] == before
+    with closing(Campaign(tmp_path / "twin")) as undisturbed:
+        undisturbed.run(2)
+        assert undisturbed.scheduler.events == campaign.scheduler.events
+
+
+def test_replies_nobody_can_read_are_as_good_as_none(campaign: Campaign) -> None:
+    campaign.scheduler.greet()
+    campaign.network.corrupt = dict.fromkeys(campaign.fleet.agents, lambda _: b"rubbish")
+    with pytest.raises(UnavailableError, match="no device answered the survey"):
+        campaign.scheduler.run_round()
+    assert campaign.scheduler.state.phase is Phase.PLANNED
+    campaign.network.corrupt = {}
+    assert campaign.scheduler.run_round().phase is Phase.DONE
+    assert campaign.store.labels()[0] == 3
+
+
+def test_a_round_is_not_planned_for_nobody(campaign: Campaign) -> None:
+    with pytest.raises(UnavailableError, match="no training device"):
+        campaign.scheduler.run_round()
+    campaign.scheduler.greet()
+    campaign.network.away = {ONE, TWO, THREE}
+    with pytest.raises(UnavailableError, match="no training device"):
+        campaign.scheduler.run_round()
+    assert campaign.scheduler.events == ()
+    campaign.network.away = {ONE}
+    campaign.scheduler.run_round()
+    assert campaign.events(Planned)[0].devices == (2, 3)  # type: ignore[union-attr]  # a plan
+
+
+def test_an_answer_to_a_device_that_is_away_is_delivered_later_and_counted_once(
+    campaign: Campaign,
+) -> None:
+    campaign.network.silent = {(TWO, AnswersRequest)}
+    campaign.run(1)
+    assert [e.delivered for e in campaign.events(Fitted)] == [2]  # type: ignore[union-attr]
+    assert set(campaign.store.undelivered()) == {TWO}
+    assert not campaign.store.devices()[TWO].teaches
+    campaign.network.silent = set()
+    campaign.scheduler.run_round()
+    assert [e.delivered for e in campaign.events(Fitted)] == [2, 7]  # type: ignore[union-attr]
+    assert campaign.store.undelivered() == {}
+    anchors = totals_of(campaign.store)["anchors"]
+    assert sum(anchors[:2]) == campaign.store.labels()[0] == 9
+    assert sum(campaign.answered().values()) == 9
+
+
+def test_candidates_of_a_device_that_is_away_leave_the_budget_unspent(campaign: Campaign) -> None:
+    campaign.run(1)
+    campaign.network.silent = {(ONE, CollectRequest), (TWO, CollectRequest)}
+    campaign.scheduler.run_round()
+    selected, collected = campaign.events(Selected)[1], campaign.events(Collected)[1]
+    lost = 6 - collected.sealed  # type: ignore[union-attr]  # a collection
+    assert len(selected.items) == 6  # type: ignore[union-attr]  # a selection
+    assert lost > 0
+    assert campaign.store.labels()[0] == 3 + collected.sealed  # type: ignore[union-attr]
+
+
+def test_an_annotator_who_skips_is_asked_again_in_the_next_round(tmp_path: Path) -> None:
+    with closing(Campaign(tmp_path)) as made:
+        skipped: set[bytes] = set()
+
+        class Careful(Reader):
+            def answer(self, item: MaskedItem) -> int | None:
+                if not skipped:
+                    skipped.add(item.item)
+                    return None
+                return super().answer(item)
+
+        made.reader = Careful()
+        made.scheduler = made.started()
+        made.run(2)
+        assert [e.answers for e in made.events(Labeled)] == [2, 7]  # type: ignore[union-attr]
+        assert skipped < set(made.reader.asked)
+
+
+def test_an_abandoned_round_keeps_its_labels_and_the_next_one_begins(campaign: Campaign) -> None:
+    campaign.run(1)
+    campaign.network.silent = {(device, GradientRequest) for device in campaign.fleet.agents}
+    with pytest.raises(UnavailableError):
+        campaign.scheduler.run_round()
+    campaign.scheduler.abandon("nobody trains")
+    assert campaign.scheduler.state.phase is Phase.ABANDONED
+    campaign.network.silent = set()
+    state = campaign.scheduler.run_round()
+    assert (state.number, state.phase) == (3, Phase.DONE)
+    assert campaign.store.labels()[0] == 3 + 6 + 6
+    [given_up] = campaign.events(Abandoned)
+    assert given_up == Abandoned(round=2, reason="nobody trains")
+
+
+def test_a_quorum_that_is_not_there_is_unavailable(campaign: Campaign) -> None:
+    campaign.network.away = {TWO}
+    with pytest.raises(UnavailableError, match="2 training devices are there, 3 are needed"):
+        campaign.scheduler.greet(quorum=3)
+    campaign.network.away = set()
+    assert campaign.scheduler.greet(quorum=3) == 3
+    # a device is greeted once
+    count = len(campaign.network.replies)
+    campaign.scheduler.greet(quorum=3)
+    assert len(campaign.network.replies) == count
+
+
+def test_the_same_seed_turns_the_same_rounds_and_another_seed_does_not(tmp_path: Path) -> None:
+    histories = []
+    for number, seed in enumerate((3, 3, 4)):
+        with closing(Campaign(tmp_path / str(number), settings_with(seed=seed))) as made:
+            made.run(3)
+            histories.append(made.scheduler.events)
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_a_share_of_the_fleet_is_surveyed_after_the_first_round(tmp_path: Path) -> None:
+    with closing(Campaign(tmp_path, settings_with(surveyed_share=0.34))) as made:
+        made.run(6)
+        sizes = [len(plan.devices) for plan in made.events(Planned)]  # type: ignore[union-attr]
+        assert sizes == [3, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("learner", ["summed", "averaged"])
+@pytest.mark.parametrize("strategy", ["fleet", "margin", "entropy", "random"])
+def test_every_learner_and_strategy_turns_a_round(
+    tmp_path: Path, learner: str, strategy: str
+) -> None:
+    with closing(Campaign(tmp_path, settings_with(learner=learner, strategy=strategy))) as made:
+        made.run(2)
+        assert made.store.labels()[0] == 9
+        assert sum(made.events(Evaluated)[-1].held_out) == 10  # type: ignore[union-attr]

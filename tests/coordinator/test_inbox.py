@@ -1,0 +1,407 @@
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coordinator.inbox import Inbox, Shapes
+from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate, StoredOffer
+from fieldvote.records import (
+    ARM_CHOSEN,
+    ARM_RANDOM,
+    AnswersReply,
+    CollectReply,
+    DeviceId,
+    EvaluateReply,
+    GradientReply,
+    HelloReply,
+    Offer,
+    SealedItem,
+    SurveyReply,
+    encode,
+)
+from privacy.sealing import SealingKey, SigningKey
+from strategies.aggregation.summed_head import head_sums
+from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.representation import Moments
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WIDTH = 3
+VOTES = VoteSummary.from_votes(np.array([[0, 1], [-1, 1], [0, 0]], dtype=np.int8), classes=2)
+ANCHORS = AnchorSummary.from_votes(np.array([[0, 1]], dtype=np.int8), np.array([1]), classes=2)
+SHAPES = Shapes(votes=len(VOTES.to_vector()), anchors=len(ANCHORS.to_vector()), classes=2)
+MOMENTS = Moments.from_embeddings(np.array([[1.0, 2.0], [0.5, 4.0], [0.0, -1.0]]))
+GRAM = head_sums(np.full((1, WIDTH), 512.0), np.ones(1)).to_vector()
+NOTHING = np.empty(0, dtype=np.int64)
+ONE, TWO, THREE = DeviceId(1), DeviceId(2), DeviceId(3)
+
+
+def item(name: str) -> bytes:
+    return name.encode().ljust(16, b"_")
+
+
+def offer(name: str, arm: int = ARM_CHOSEN) -> Offer:
+    return Offer(item=item(name), arm=arm, score=9, predicted=1, sketch=bytes(8))
+
+
+def survey(*offers: Offer, round_number: int = 1) -> SurveyReply:
+    return SurveyReply(
+        round=round_number,
+        items=3,
+        voted=3,
+        votes=VOTES.to_vector(),
+        moments=MOMENTS.to_vector(),
+        offers=offers or (offer("a"),),
+    )
+
+
+def answers(round_number: int = 1) -> AnswersReply:
+    return AnswersReply(
+        round=round_number,
+        accepted=1,
+        trained=1,
+        anchors=ANCHORS.to_vector(),
+        labeled=GRAM,
+        voted=NOTHING,
+    )
+
+
+def hello(task: str = "digest", **changes: bytes) -> HelloReply:
+    keys = {
+        "signing_key": SigningKey(b"1" * 32).public,
+        "sealing_key": SealingKey(b"2" * 32).public,
+    }
+    return HelloReply(task=task, evaluates=False, items=3, **{**keys, **changes})
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with closing(Store(None, lambda: NOON)) as fresh:
+        yield fresh
+
+
+def total(store: Store, name: str) -> list[int] | None:
+    vector = store.total(name)
+    return None if vector is None else vector.tolist()
+
+
+def contents(store: Store) -> list[str]:
+    return list(store._db.iterdump())
+
+
+def keep_label_for(store: Store, name: str, device: DeviceId) -> None:
+    store.meet(KnownDevice(id=device, evaluates=False, items=3, signing_key=b"", sealing_key=b""))
+    store.keep_candidate(
+        1, StoredCandidate(item=item(name), device=device, arm=0, envelope=b"sealed")
+    )
+
+
+def bad_survey(**changes: object) -> bytes:
+    return encode(replace(survey(offer("bad")), **changes))  # type: ignore[arg-type]  # a table
+
+
+def bad_offer(**changes: object) -> bytes:
+    return encode(survey(replace(offer("bad"), **changes)))  # type: ignore[arg-type]  # a table
+
+
+BAD_SURVEYS = {
+    "no bytes": b"",
+    "noise": b"\xff\x00 no message",
+    "cut short": encode(survey())[:-3],
+    "another kind": encode(answers()),
+    "another round": encode(survey(round_number=2)),
+    "votes too short": bad_survey(votes=VOTES.to_vector()[:-1]),
+    "votes too long": bad_survey(votes=np.append(VOTES.to_vector(), 0)),
+    "no votes": bad_survey(votes=NOTHING),
+    "negative votes": bad_survey(votes=-VOTES.to_vector()),
+    "more votes than items": bad_survey(votes=VOTES.to_vector() * 1000),
+    "huge votes": bad_survey(votes=np.full(SHAPES.votes, 2**62)),
+    "moments of another width": bad_survey(
+        moments=Moments.from_embeddings(np.ones((3, 5))).to_vector()
+    ),
+    "moments that are none": bad_survey(moments=MOMENTS.to_vector()[:-1]),
+    "no moments": bad_survey(moments=NOTHING),
+    "a negative count of items": bad_survey(items=-3),
+    "more voted than there are": bad_survey(voted=4),
+    "fewer voted than none": bad_survey(voted=-1),
+    "an item id of another length": bad_offer(item=b"short"),
+    "a sketch of another length": bad_offer(sketch=bytes(9)),
+    "an unknown arm": bad_offer(arm=3),
+    "a score off the scale": bad_offer(score=70_000),
+    "a class that is none": bad_offer(predicted=2),
+    "too many offers": encode(survey(*[offer("bad")] * 4097)),
+}
+
+
+@pytest.mark.parametrize("blob", BAD_SURVEYS.values(), ids=BAD_SURVEYS)
+@pytest.mark.parametrize("liar", [ONE, THREE])
+def test_a_survey_that_does_not_fit_is_dropped_counted_and_disturbs_nobody(
+    store: Store, blob: bytes, liar: DeviceId
+) -> None:
+    """The liar may be the first that is looked at, or the last."""
+    inbox = Inbox(store, SHAPES)
+    others = [device for device in (ONE, TWO, THREE) if device != liar]
+    good = {device: encode(survey(offer(f"of {device}"))) for device in others}
+    with store.transaction():
+        assert inbox.survey(1, {**good, liar: blob}) == (2, 2)
+    assert inbox.dropped.total() == 1
+    assert total(store, "votes") == (2 * VOTES.to_vector()).tolist()
+    assert total(store, "moments") == (2 * MOMENTS.to_vector()).tolist()
+    assert total(store, "voted items") == [6]
+    assert {o.device for o in store.offers(1)} == set(others)
+    # it has not used its turn up: a good reply still counts
+    with store.transaction():
+        assert inbox.survey(1, {liar: encode(survey(offer("late")))}) == (1, 1)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_no_bytes_at_all_stop_the_inbox(data: st.DataObject) -> None:
+    blob = data.draw(
+        st.one_of(
+            st.binary(max_size=60),
+            st.builds(
+                _flipped,
+                st.sampled_from([encode(survey()), encode(answers()), encode(hello())]),
+                st.integers(0, 10**6),
+                st.integers(1, 255),
+            ),
+        )
+    )
+    with closing(Store(None, lambda: NOON)) as store:
+        inbox = Inbox(store, SHAPES)
+        with store.transaction():
+            inbox.hello({ONE: blob}, "digest")
+            inbox.survey(1, {ONE: blob, TWO: encode(survey())})
+            inbox.collect(1, {ONE: blob}, {})
+            inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
+            inbox.gradients(1, 0, {ONE: blob}, fits=lambda _: True)
+            inbox.confusion(1, {ONE: blob})
+        assert inbox.dropped.total() >= 4
+        votes = store.total("votes")
+        assert votes is not None
+        assert votes[0] >= 3
+
+
+def _flipped(blob: bytes, place: int, bits: int) -> bytes:
+    place %= len(blob)
+    return blob[:place] + bytes([blob[place] ^ bits]) + blob[place + 1 :]
+
+
+def test_the_same_survey_twice_counts_once(store: Store) -> None:
+    inbox, blob = Inbox(store, SHAPES), encode(survey())
+    assert inbox.survey(1, {ONE: blob}) == (1, 1)
+    before = contents(store)
+    assert inbox.survey(1, {ONE: blob}) == (0, 0)
+    # not even with another content
+    assert inbox.survey(1, {ONE: encode(survey(offer("b"), offer("c")))}) == (0, 0)
+    assert contents(store) == before
+    assert inbox.survey(1, {TWO: encode(survey(offer("d")))}) == (1, 1)
+    assert inbox.survey(2, {ONE: encode(survey(offer("e"), round_number=2))}) == (1, 1)
+
+
+def test_a_survey_over_no_new_items_adds_nothing_but_its_offers(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    empty = replace(survey(), items=0, voted=0, votes=NOTHING, moments=NOTHING)
+    assert inbox.survey(1, {ONE: encode(empty)}) == (1, 1)
+    assert total(store, "votes") is None
+    assert total(store, "voted items") is None
+    assert len(store.offers(1)) == 1
+
+
+def test_sums_add_up_over_devices_whatever_the_order_they_come_in(store: Store) -> None:
+    rng = np.random.default_rng(3)
+    blobs = {}
+    expected: list[NDArray[np.int64]] = []
+    for number in rng.permutation(6):
+        votes = rng.integers(-1, 2, size=(5, 2)).astype(np.int8)
+        expected.append(VoteSummary.from_votes(votes, classes=2).to_vector())
+        moments = Moments.from_embeddings(rng.normal(size=(5, 2))).to_vector()
+        reply = replace(
+            survey(offer(f"i{number}")), items=5, voted=5, votes=expected[-1], moments=moments
+        )
+        blobs[DeviceId(int(number))] = encode(reply)
+    assert Inbox(store, SHAPES).survey(1, blobs) == (6, 6)
+    assert total(store, "votes") == np.sum(expected, axis=0).tolist()
+
+
+def granted(name: str, device: DeviceId, arm: int = ARM_CHOSEN) -> dict[bytes, StoredOffer]:
+    made = StoredOffer(
+        device=device, item=item(name), arm=arm, score=1, predicted=0, sketch=bytes(8)
+    )
+    return {item(name): made}
+
+
+def sealed(name: str, envelope: bytes = b"sealed", refusal: str = "") -> SealedItem:
+    return SealedItem(item=item(name), envelope=envelope, refusal=refusal)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.binary(min_size=1, max_size=300))
+def test_a_candidate_is_put_away_byte_by_byte_as_it_came(envelope: bytes) -> None:
+    with closing(Store(None, lambda: NOON)) as store:
+        reply = CollectReply(round=1, sealed=(sealed("a", envelope),))
+        came = Inbox(store, SHAPES).collect(1, {ONE: encode(reply)}, granted("a", ONE, ARM_RANDOM))
+        assert came == (1, 0)
+        kept = StoredCandidate(item=item("a"), device=ONE, arm=ARM_RANDOM, envelope=envelope)
+        assert store.queue() == [kept]
+
+
+def test_only_what_was_granted_to_this_very_device_is_taken(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    asked = {**granted("a", ONE), **granted("b", TWO), **granted("c", ONE)}
+    mine = CollectReply(
+        round=1,
+        sealed=(sealed("a"), sealed("b"), sealed("never offered"), sealed("c", b"", "Leak")),
+    )
+    theirs = CollectReply(round=1, sealed=(sealed("b", b"theirs"),))
+    assert inbox.collect(1, {ONE: encode(mine), TWO: encode(theirs)}, asked) == (2, 1)
+    assert inbox.dropped == {"not granted": 2}
+    assert [(c.item, c.device, c.envelope) for c in store.queue()] == [
+        (item("a"), ONE, b"sealed"),
+        (item("b"), TWO, b"theirs"),
+    ]
+
+
+def test_the_same_candidate_twice_is_kept_once(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    first = CollectReply(round=1, sealed=(sealed("a", b"first"),))
+    again = CollectReply(round=1, sealed=(sealed("a", b"again"), sealed("a", b"and again")))
+    inbox.collect(1, {ONE: encode(first)}, granted("a", ONE))
+    inbox.collect(1, {ONE: encode(again)}, granted("a", ONE))
+    assert [c.envelope for c in store.queue()] == [b"first"]
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [b"", encode(survey()), encode(CollectReply(round=2, sealed=(sealed("a"),)))],
+    ids=["no bytes", "another kind", "another round"],
+)
+def test_a_collection_that_does_not_fit_is_dropped_and_counted(store: Store, blob: bytes) -> None:
+    inbox = Inbox(store, SHAPES)
+    assert inbox.collect(1, {ONE: blob}, granted("a", ONE)) == (0, 0)
+    assert inbox.dropped.total() == 1
+    assert store.queue() == []
+
+
+def bad_answers(**changes: object) -> bytes:
+    return encode(replace(answers(), **changes))  # type: ignore[arg-type]  # a table
+
+
+BAD_ANSWERS = {
+    "noise": b"\x93\x01",
+    "another kind": encode(survey()),
+    "another round": encode(answers(2)),
+    "anchors too short": bad_answers(anchors=ANCHORS.to_vector()[:-1]),
+    "negative anchors": bad_answers(anchors=-ANCHORS.to_vector()),
+    "more anchors than answers": bad_answers(anchors=ANCHORS.to_vector() * 2),
+    "a Gram matrix of another width": bad_answers(
+        labeled=head_sums(np.full((1, 4), 512.0), np.ones(1)).to_vector()
+    ),
+    "a Gram matrix cut short": bad_answers(labeled=GRAM[:-1]),
+    "a Gram matrix of negative weight": bad_answers(labeled=-GRAM),
+    "voted sums of another width": bad_answers(voted=GRAM[:4]),
+}
+
+
+@pytest.mark.parametrize("blob", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_answers_that_do_not_fit_are_dropped_counted_and_disturb_nobody(
+    store: Store, blob: bytes
+) -> None:
+    inbox, sent = Inbox(store, SHAPES), {ONE: [item("a")], TWO: [item("b")]}
+    keep_label_for(store, "a", ONE)
+    keep_label_for(store, "b", TWO)
+    replies = {ONE: blob, TWO: encode(answers())}
+    assert inbox.answers(1, replies, sent, width=WIDTH) == 1
+    assert inbox.dropped.total() == 1
+    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
+    assert total(store, "labeled") == GRAM.tolist()
+    assert total(store, "voted") is None
+    assert [device.teaches for device in store.devices().values()] == [False, True]
+
+
+def test_the_same_answers_twice_count_once(store: Store) -> None:
+    inbox, blob = Inbox(store, SHAPES), encode(replace(answers(), voted=GRAM))
+    for _ in range(2):
+        inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
+    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
+    assert total(store, "labeled") == total(store, "voted") == GRAM.tolist()
+
+
+def test_answers_of_a_device_that_was_sent_none_are_dropped(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    assert inbox.answers(1, {TWO: encode(answers())}, {ONE: [item("a")]}, width=WIDTH) == 0
+    assert inbox.dropped.total() == 1
+    assert total(store, "anchors") is None
+
+
+def test_gradients_of_another_round_step_or_shape_are_dropped_and_counted(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    good = GradientReply(round=2, step=1, sums=np.array([1, 2, 3]))
+    replies = [
+        good,
+        replace(good, round=1),
+        replace(good, step=0),
+        replace(good, sums=np.array([1, 2])),
+        survey(),
+    ]
+    blobs = {DeviceId(number): encode(reply) for number, reply in enumerate(replies)}
+    vectors = inbox.gradients(2, 1, blobs, fits=lambda vector: len(vector) == 3)
+    assert [vector.tolist() for vector in vectors] == [[1, 2, 3]]
+    assert inbox.dropped.total() == 4
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda reply: encode(replace(reply, round=2)),
+        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0]))),
+        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0, -1]))),
+        lambda reply: encode(replace(reply, confusion=np.array([2**62, 0, 0, 0]))),
+        lambda reply: encode(reply)[:-1],
+    ],
+)
+def test_confusion_counts_that_do_not_fit_are_dropped_and_counted(
+    store: Store, spoil: Callable[[EvaluateReply], bytes]
+) -> None:
+    inbox = Inbox(store, SHAPES)
+    good = EvaluateReply(round=1, confusion=np.array([3, 1, 0, 2]))
+    counts = inbox.confusion(1, {ONE: spoil(good), TWO: encode(good)})
+    assert {device: matrix.tolist() for device, matrix in counts.items()} == {TWO: [[3, 1], [0, 2]]}
+    assert inbox.dropped.total() == 1
+
+
+def test_a_device_introduces_itself_and_keeps_its_first_keys(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    assert inbox.hello({ONE: encode(hello())}, "digest") == 1
+    other = SealingKey(b"9" * 32).public
+    inbox.hello({ONE: encode(hello(sealing_key=other))}, "digest")
+    assert store.devices()[ONE].sealing_key == hello().sealing_key
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        encode(hello(task="another")),
+        encode(hello(signing_key=b"short")),
+        encode(hello(sealing_key=b"")),
+        # points of low order: 32 bytes, and still nothing can be sealed to them
+        encode(hello(sealing_key=bytes(32))),
+        encode(hello(sealing_key=b"\1" + bytes(31))),
+        encode(survey()),
+        b"",
+    ],
+    ids=["task", "signing key", "no key", "zero key", "low order", "another kind", "no bytes"],
+)
+def test_a_device_with_another_task_or_without_usable_keys_is_not_met(
+    store: Store, blob: bytes
+) -> None:
+    inbox = Inbox(store, SHAPES)
+    assert inbox.hello({ONE: blob, TWO: encode(hello())}, "digest") == 1
+    assert set(store.devices()) == {TWO}
+    assert inbox.dropped.total() == 1
