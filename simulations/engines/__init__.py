@@ -1,0 +1,1 @@
+"""Ways to carry messages between a coordinator and many simulated devices."""

@@ -1,0 +1,189 @@
+"""The in-process engine: the very ServerApp and ClientApps, joined by a Grid in memory.
+
+Every message is taken apart by Flower's own serialisation and put together again on the other side,
+so no object is shared and every byte is counted. A tap sees what crosses upwards, as an auditor on
+the wire would.
+
+Flower's Message reads who it is from ``TaskIdentity``, which no public call sets outside a running
+SuperLink; that one private name is used here and nowhere else.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+from fieldvote.errors import InternalError
+
+CLIENT_APP_RAISED = 2  # Flower's code for an exception in a ClientApp
+NODE_UNAVAILABLE = 5  # Flower's code for a node that is not there
+_RUN_ID = 1
+_SERVER_NODE = 1
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that crossed, whole messages as Flower sends them.
+
+    Attributes:
+        up: From devices to the coordinator.
+        down: From the coordinator to devices.
+        replies: How many replies came up.
+    """
+
+    up: int = 0
+    down: int = 0
+    replies: int = 0
+
+
+@dataclass(slots=True)
+class InProcessGrid(Grid):
+    """A Grid over ClientApps in this process.
+
+    Attributes:
+        client_app: Answers for every node.
+        nodes: Configuration by node id.
+        tap: Sees every object that crosses upwards, before the coordinator does.
+        online: Nodes that are there; all at first.
+        traffic: What crossed so far.
+    """
+
+    client_app: ClientApp
+    nodes: Mapping[int, Mapping[str, str | int]]
+    tap: Callable[[int, bytes], None] = lambda _node, _blob: None
+    online: set[int] = field(default_factory=set)
+    traffic: Traffic = field(default_factory=Traffic)
+    _contexts: dict[int, Context] = field(default_factory=dict)
+    _waiting: dict[str, Message] = field(default_factory=dict)
+    _count: int = 0
+    _run: Run = field(default_factory=lambda: Run.create_empty(run_id=_RUN_ID))
+
+    def __post_init__(self) -> None:
+        """Say who this process is, and put every node online."""
+        TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = _RUN_ID, 1, _SERVER_NODE
+        self.online = self.online or set(self.nodes)
+        self._contexts = {
+            node: Context(
+                run_id=_RUN_ID,
+                node_id=node,
+                node_config=dict(config),
+                state=RecordDict(),
+                run_config={},
+            )
+            for node, config in self.nodes.items()
+        }
+
+    def set_run(self, run: Run) -> None:
+        """Take part in this run."""
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        """The run this grid belongs to."""
+        return self._run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Return a message to a node."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the nodes that are online."""
+        return sorted(self.online)
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """Return the nodes that are online, as Flower describes them."""
+        return [NodeInfo(node_id=node) for node in self.get_node_ids()]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Take messages in; they are executed when they are pulled, in that order."""
+        names = []
+        for message in messages:
+            name = self._name()
+            message.metadata.__dict__["_message_id"] = name
+            self._waiting[name] = message
+            names.append(name)
+        return names
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Execute what was pushed under these names, and return the replies."""
+        return [self._execute(self._waiting.pop(n)) for n in message_ids if n in self._waiting]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Push and pull in one call."""
+        return self.pull_messages(self.push_messages(messages))
+
+    def _execute(self, message: Message) -> Message:
+        """Carry a message to its node and the reply back."""
+        node = message.metadata.dst_node_id
+        if node not in self.online:
+            return self._named(Message(Error(NODE_UNAVAILABLE, "node offline"), reply_to=message))
+        name = message.metadata.message_id
+        arrived, size, _ = _cross(message)
+        arrived.metadata.__dict__["_message_id"] = name
+        self.traffic.down += size
+        try:
+            reply = self.client_app(arrived, self._contexts[node])
+        except Exception as err:  # as a SuperNode does: an app that raises is an error reply
+            reply = Message(Error(CLIENT_APP_RAISED, type(err).__name__), reply_to=arrived)
+        returned, size, blobs = _cross(self._named(reply))
+        self.traffic.up += size
+        self.traffic.replies += 1
+        for blob in blobs:
+            self.tap(node, blob)
+        return self._named(returned)
+
+    def _named(self, message: Message) -> Message:
+        """Give a message a name of fixed length."""
+        message.metadata.__dict__["_message_id"] = self._name()
+        return message
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{self._count:032x}"
+
+
+def _cross(message: Message) -> tuple[Message, int, tuple[bytes, ...]]:
+    """Return a message as it comes out on the other side, its size, and its bytes.
+
+    An error is not an object tree; Flower sends it inside the message's own frame.
+    """
+    if message.has_error():
+        reason = (message.error.reason or "").encode()
+        return message, len(reason), (reason,)
+    whole = copy.copy(message)
+    # within this block Flower names each object once, as its own SuperLink client does
+    with no_object_id_recompute():
+        objects = {name: part.deflate() for name, part in get_all_nested_objects(whole).items()}
+        blobs = tuple(objects.values())
+        inflated = inflate_object_from_contents(whole.object_id, objects)
+    if not isinstance(inflated, Message):
+        raise InternalError("Flower put something else together than it took apart")
+    return inflated, sum(len(blob) for blob in blobs), blobs
+
+
+def run_in_process(server_app: ServerApp, grid: InProcessGrid) -> None:
+    """Run a ServerApp to its end over this grid."""
+    context = Context(
+        run_id=_RUN_ID, node_id=_SERVER_NODE, node_config={}, state=RecordDict(), run_config={}
+    )
+    server_app(grid, context)
