@@ -1,0 +1,92 @@
+"""Every public claim is executed: documents name every command, and their commands run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# made by `make`, or minutes long; what they do is tested elsewhere
+NOT_HERE = ("make ", "git ", "cd ", "fieldvote demo", "python docs/")
+
+
+def blocks(path: Path) -> list[str]:
+    """Return the commands of a document's console blocks: "$ " begins one, "> " continues it."""
+    commands: list[str] = []
+    for block in re.findall(r"```console\n(.*?)```", path.read_text("utf-8"), flags=re.DOTALL):
+        for line in block.splitlines():
+            match line[:2]:
+                case "$ ":
+                    commands.append(line[2:])
+                case "> " | ">":
+                    commands[-1] = f"{commands[-1]}\n{line[2:]}"
+    return commands
+
+
+def test_every_link_in_a_document_leads_somewhere() -> None:
+    links = [
+        (path, target)
+        for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text("utf-8"))
+        if not target.startswith("http")
+    ]
+    broken = [(path.name, target) for path, target in links if not (path.parent / target).exists()]
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in DOCUMENTS if any(line.startswith("fieldvote") for line in blocks(path))],
+    ids=lambda path: path.stem,
+)
+def test_the_commands_of_a_document_run_from_an_empty_folder(path: Path, tmp_path: Path) -> None:
+    here = tmp_path
+    for line in blocks(path):
+        if line.startswith("cd "):
+            here = here / line.removeprefix("cd ").strip()
+        if line.startswith(NOT_HERE):
+            continue
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=here,
+            env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    listed = subprocess.run(
+        [str(BIN / "fieldvote"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    commands = re.findall(r"^[│ ]+([a-z]+)  ", listed, flags=re.MULTILINE)
+    assert "simulate" in commands
+    for group in ("edge", "coordinator"):
+        helped = subprocess.run(
+            [str(BIN / "fieldvote"), group, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        names = re.findall(r"^[│ ]+([a-z]+)  ", helped, flags=re.MULTILINE)
+        commands += [f"{group} {name}" for name in names]
+    assert [name for name in commands if f"fieldvote {name}" not in text] == []
+
+
+def test_every_requirement_row_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "requirements.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert named
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8"), (path, test)
+
+
+def test_the_ring_is_what_its_script_draws(tmp_path: Path) -> None:
+    drawn = tmp_path / "ring.svg"
+    subprocess.run([sys.executable, str(ROOT / "docs" / "ring.py"), str(drawn)], check=True)
+    assert drawn.read_text("utf-8") == (ROOT / "docs" / "ring.svg").read_text("utf-8")
