@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -77,7 +78,7 @@ def show(report: Report, out: TextIO) -> None:
     """Print what a person wants to know of a report."""
     console = Console(file=out, highlight=False)
     console.print(
-        f"\n[bold]{report.scenario}[/]  seed {report.seed}, {report.devices} devices,"
+        f"\n[bold]{escape(report.scenario)}[/]  seed {report.seed}, {report.devices} devices,"
         f" {report.rounds} rounds, strategy {report.strategy}\n"
     )
     console.print(learning_curve_text(_curves(report), targets=_targets(report)), markup=False)
@@ -102,7 +103,7 @@ def run_demo(folder: Path, *, seed: int, out: TextIO) -> None:
     show(report, out)
     console.print("Files")
     for path, what in ((written, "the whole report"), (picture, "the learning curve")):
-        console.print(f"  {path}  {what}", soft_wrap=True)
+        console.print(f"  {path}  {what}", soft_wrap=True, markup=False)
     console.print("\nNext: fieldvote new my-task, then fieldvote check my-task")
 
 

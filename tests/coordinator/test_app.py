@@ -66,7 +66,9 @@ class SlowGrid(InProcessGrid):
         return InProcessGrid.pull_messages(self, wanted)
 
 
-def exchange(grid: InProcessGrid, *devices: DeviceId, deadline_s: float = 5.0) -> dict[int, bytes]:
+def exchange(
+    grid: InProcessGrid, *devices: DeviceId, deadline_s: float = 5.0
+) -> dict[DeviceId, bytes]:
     asked = {device: b"to %d" % device for device in devices}
     return dict(GridTransport(grid).exchange(asked, deadline_s=deadline_s))
 

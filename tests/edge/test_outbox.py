@@ -210,9 +210,6 @@ def test_an_envelope_opens_for_its_own_item_only() -> None:
     assert len(one.envelope) == len(other.envelope)
 
 
-# the socket
-
-
 @pytest.fixture
 def place() -> Iterator[Path]:
     with short_folder() as folder:

@@ -105,11 +105,11 @@ def test_an_answer_is_sealed_to_the_device_that_owns_the_item(store: Store) -> N
         for other, key in OPENERS.items():
             opened = {"context": ANSWER_CONTEXT + TASK.encode(), "sender": KEYS.signing.public}
             if other == device:
-                plain = open_envelope(envelope, key=key, **opened)  # type: ignore[arg-type]  # both
+                plain = open_envelope(envelope, key=key, **opened)
                 assert decode(plain, Answer) == Answer(item=item(name), label=2)
             else:
                 with pytest.raises(SealError):
-                    open_envelope(envelope, key=key, **opened)  # type: ignore[arg-type]  # both
+                    open_envelope(envelope, key=key, **opened)
     assert store.labels() == (2, 0.5)
 
 

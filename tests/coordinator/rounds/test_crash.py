@@ -151,7 +151,7 @@ def _candidates_spent(pool: Pool) -> int:
 
 def _deliver_again(parts: Parts, network: MemoryTransport) -> None:
     """Let every reply of the campaign come in once more, as a network may do any time later."""
-    sent = {device: [] for device in network.handlers}
+    sent: dict[DeviceId, list[bytes]] = {device: [] for device in network.handlers}
     for round_number in range(1, _ROUNDS + 1):
         for kind, device, reply in list(network.replies):
             with parts.store.transaction():

@@ -53,7 +53,7 @@ STATES = st.builds(
     model=TEXTS,
 )
 # what the docstring's drawing says, written down a second time
-DRAWN = {
+DRAWN: dict[tuple[Phase, type[Event]], Phase] = {
     (Phase.PLANNED, Surveyed): Phase.SURVEYED,
     (Phase.SURVEYED, Selected): Phase.SELECTED,
     (Phase.SELECTED, Collected): Phase.COLLECTED,
