@@ -1,7 +1,6 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -9,96 +8,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coordinator.inbox import Inbox, Shapes
-from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate, StoredOffer
+from coordinator.inbox import Inbox
+from coordinator.store.sqlite import Store, StoredCandidate, StoredOffer
 from fieldvote.records import (
     ARM_CHOSEN,
     ARM_RANDOM,
-    AnswersReply,
     CollectReply,
     DeviceId,
-    EvaluateReply,
-    GradientReply,
-    HelloReply,
-    Offer,
     SealedItem,
-    SurveyReply,
     encode,
 )
-from privacy.sealing import SealingKey, SigningKey
-from strategies.aggregation.summed_head import head_sums
-from strategies.labeling import AnchorSummary, VoteSummary
+from privacy.sealing import SealingKey
+from strategies.labeling import VoteSummary
 from strategies.representation import Moments
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-WIDTH = 3
-VOTES = VoteSummary.from_votes(np.array([[0, 1], [-1, 1], [0, 0]], dtype=np.int8), classes=2)
-ANCHORS = AnchorSummary.from_votes(np.array([[0, 1]], dtype=np.int8), np.array([1]), classes=2)
-SHAPES = Shapes(votes=len(VOTES.to_vector()), anchors=len(ANCHORS.to_vector()), classes=2)
-MOMENTS = Moments.from_embeddings(np.array([[1.0, 2.0], [0.5, 4.0], [0.0, -1.0]]))
-GRAM = head_sums(np.full((1, WIDTH), 512.0), np.ones(1)).to_vector()
-NOTHING = np.empty(0, dtype=np.int64)
-ONE, TWO, THREE = DeviceId(1), DeviceId(2), DeviceId(3)
-
-
-def item(name: str) -> bytes:
-    return name.encode().ljust(16, b"_")
-
-
-def offer(name: str, arm: int = ARM_CHOSEN) -> Offer:
-    return Offer(item=item(name), arm=arm, score=9, predicted=1, sketch=bytes(8))
-
-
-def survey(*offers: Offer, round_number: int = 1) -> SurveyReply:
-    return SurveyReply(
-        round=round_number,
-        items=3,
-        voted=3,
-        votes=VOTES.to_vector(),
-        moments=MOMENTS.to_vector(),
-        offers=offers or (offer("a"),),
-    )
-
-
-def answers(round_number: int = 1) -> AnswersReply:
-    return AnswersReply(
-        round=round_number,
-        accepted=1,
-        trained=1,
-        anchors=ANCHORS.to_vector(),
-        labeled=GRAM,
-        voted=NOTHING,
-    )
-
-
-def hello(task: str = "digest", **changes: bytes) -> HelloReply:
-    keys = {
-        "signing_key": SigningKey(b"1" * 32).public,
-        "sealing_key": SealingKey(b"2" * 32).public,
-    }
-    return HelloReply(task=task, evaluates=False, items=3, **{**keys, **changes})
+from tests.coordinator.replies import (
+    MOMENTS,
+    NOON,
+    NOTHING,
+    ONE,
+    SHAPES,
+    THREE,
+    TWO,
+    VOTES,
+    WIDTH,
+    answers,
+    contents,
+    hello,
+    item,
+    offer,
+    survey,
+    total,
+)
 
 
 @pytest.fixture
 def store() -> Iterator[Store]:
     with closing(Store(None, lambda: NOON)) as fresh:
         yield fresh
-
-
-def total(store: Store, name: str) -> list[int] | None:
-    vector = store.total(name)
-    return None if vector is None else vector.tolist()
-
-
-def contents(store: Store) -> list[str]:
-    return list(store._db.iterdump())
-
-
-def keep_label_for(store: Store, name: str, device: DeviceId) -> None:
-    store.meet(KnownDevice(id=device, evaluates=False, items=3, signing_key=b"", sealing_key=b""))
-    store.keep_candidate(
-        1, StoredCandidate(item=item(name), device=device, arm=0, envelope=b"sealed")
-    )
 
 
 def bad_survey(**changes: object) -> bytes:
@@ -287,93 +233,6 @@ def test_a_collection_that_does_not_fit_is_dropped_and_counted(store: Store, blo
     assert inbox.collect(1, {ONE: blob}, granted("a", ONE)) == (0, 0)
     assert inbox.dropped.total() == 1
     assert store.queue() == []
-
-
-def bad_answers(**changes: object) -> bytes:
-    return encode(replace(answers(), **changes))  # type: ignore[arg-type]  # a table
-
-
-BAD_ANSWERS = {
-    "noise": b"\x93\x01",
-    "another kind": encode(survey()),
-    "another round": encode(answers(2)),
-    "anchors too short": bad_answers(anchors=ANCHORS.to_vector()[:-1]),
-    "negative anchors": bad_answers(anchors=-ANCHORS.to_vector()),
-    "more anchors than answers": bad_answers(anchors=ANCHORS.to_vector() * 2),
-    "a Gram matrix of another width": bad_answers(
-        labeled=head_sums(np.full((1, 4), 512.0), np.ones(1)).to_vector()
-    ),
-    "a Gram matrix cut short": bad_answers(labeled=GRAM[:-1]),
-    "a Gram matrix of negative weight": bad_answers(labeled=-GRAM),
-    "voted sums of another width": bad_answers(voted=GRAM[:4]),
-}
-
-
-@pytest.mark.parametrize("blob", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-def test_answers_that_do_not_fit_are_dropped_counted_and_disturb_nobody(
-    store: Store, blob: bytes
-) -> None:
-    inbox, sent = Inbox(store, SHAPES), {ONE: [item("a")], TWO: [item("b")]}
-    keep_label_for(store, "a", ONE)
-    keep_label_for(store, "b", TWO)
-    replies = {ONE: blob, TWO: encode(answers())}
-    assert inbox.answers(1, replies, sent, width=WIDTH) == 1
-    assert inbox.dropped.total() == 1
-    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
-    assert total(store, "labeled") == GRAM.tolist()
-    assert total(store, "voted") is None
-    assert [device.teaches for device in store.devices().values()] == [False, True]
-
-
-def test_the_same_answers_twice_count_once(store: Store) -> None:
-    inbox, blob = Inbox(store, SHAPES), encode(replace(answers(), voted=GRAM))
-    for _ in range(2):
-        inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
-    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
-    assert total(store, "labeled") == total(store, "voted") == GRAM.tolist()
-
-
-def test_answers_of_a_device_that_was_sent_none_are_dropped(store: Store) -> None:
-    inbox = Inbox(store, SHAPES)
-    assert inbox.answers(1, {TWO: encode(answers())}, {ONE: [item("a")]}, width=WIDTH) == 0
-    assert inbox.dropped.total() == 1
-    assert total(store, "anchors") is None
-
-
-def test_gradients_of_another_round_step_or_shape_are_dropped_and_counted(store: Store) -> None:
-    inbox = Inbox(store, SHAPES)
-    good = GradientReply(round=2, step=1, sums=np.array([1, 2, 3]))
-    replies = [
-        good,
-        replace(good, round=1),
-        replace(good, step=0),
-        replace(good, sums=np.array([1, 2])),
-        survey(),
-    ]
-    blobs = {DeviceId(number): encode(reply) for number, reply in enumerate(replies)}
-    vectors = inbox.gradients(2, 1, blobs, fits=lambda vector: len(vector) == 3)
-    assert [vector.tolist() for vector in vectors] == [[1, 2, 3]]
-    assert inbox.dropped.total() == 4
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda reply: encode(replace(reply, round=2)),
-        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0]))),
-        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0, -1]))),
-        lambda reply: encode(replace(reply, confusion=np.array([2**62, 0, 0, 0]))),
-        lambda reply: encode(reply)[:-1],
-    ],
-)
-def test_confusion_counts_that_do_not_fit_are_dropped_and_counted(
-    store: Store, spoil: Callable[[EvaluateReply], bytes]
-) -> None:
-    inbox = Inbox(store, SHAPES)
-    good = EvaluateReply(round=1, confusion=np.array([3, 1, 0, 2]))
-    counts = inbox.confusion(1, {ONE: spoil(good), TWO: encode(good)})
-    assert {device: matrix.tolist() for device, matrix in counts.items()} == {TWO: [[3, 1], [0, 2]]}
-    assert inbox.dropped.total() == 1
 
 
 def test_a_device_introduces_itself_and_keeps_its_first_keys(store: Store) -> None:

@@ -79,7 +79,7 @@ def test_each_node_has_a_context_of_its_own_that_lasts() -> None:
         state = context.state.config_records.setdefault("n", ConfigRecord({"n": 0}))
         state["n"] = int(str(state["n"])) + 1
         name = str(context.node_config["name"])
-        said = f"{context.node_id} {name} {state['n']}"
+        said = f"{context.node_id} {name} {int(str(state['n']))}"
         return Message(RecordDict({"r": ConfigRecord({"body": said.encode()})}), reply_to=message)
 
     grid = InProcessGrid(client_app=answering(count), nodes=NODES)

@@ -1,0 +1,84 @@
+"""Replies as devices send them, and what a store made of them."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from coordinator.inbox import Shapes
+from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate
+from fieldvote.records import (
+    ARM_CHOSEN,
+    AnswersReply,
+    DeviceId,
+    HelloReply,
+    Offer,
+    SurveyReply,
+)
+from privacy.sealing import SealingKey, SigningKey
+from strategies.aggregation.summed_head import head_sums
+from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.representation import Moments
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WIDTH = 3
+VOTES = VoteSummary.from_votes(np.array([[0, 1], [-1, 1], [0, 0]], dtype=np.int8), classes=2)
+ANCHORS = AnchorSummary.from_votes(np.array([[0, 1]], dtype=np.int8), np.array([1]), classes=2)
+SHAPES = Shapes(votes=len(VOTES.to_vector()), anchors=len(ANCHORS.to_vector()), classes=2)
+MOMENTS = Moments.from_embeddings(np.array([[1.0, 2.0], [0.5, 4.0], [0.0, -1.0]]))
+GRAM = head_sums(np.full((1, WIDTH), 512.0), np.ones(1)).to_vector()
+NOTHING = np.empty(0, dtype=np.int64)
+ONE, TWO, THREE = DeviceId(1), DeviceId(2), DeviceId(3)
+
+
+def item(name: str) -> bytes:
+    return name.encode().ljust(16, b"_")
+
+
+def offer(name: str, arm: int = ARM_CHOSEN) -> Offer:
+    return Offer(item=item(name), arm=arm, score=9, predicted=1, sketch=bytes(8))
+
+
+def survey(*offers: Offer, round_number: int = 1) -> SurveyReply:
+    return SurveyReply(
+        round=round_number,
+        items=3,
+        voted=3,
+        votes=VOTES.to_vector(),
+        moments=MOMENTS.to_vector(),
+        offers=offers or (offer("a"),),
+    )
+
+
+def answers(round_number: int = 1) -> AnswersReply:
+    return AnswersReply(
+        round=round_number,
+        accepted=1,
+        trained=1,
+        anchors=ANCHORS.to_vector(),
+        labeled=GRAM,
+        voted=NOTHING,
+    )
+
+
+def hello(task: str = "digest", **changes: bytes) -> HelloReply:
+    keys = {
+        "signing_key": SigningKey(b"1" * 32).public,
+        "sealing_key": SealingKey(b"2" * 32).public,
+    }
+    return HelloReply(task=task, evaluates=False, items=3, **{**keys, **changes})
+
+
+def total(store: Store, name: str) -> list[int] | None:
+    vector = store.total(name)
+    return None if vector is None else vector.tolist()
+
+
+def contents(store: Store) -> list[str]:
+    return list(store._db.iterdump())
+
+
+def keep_label_for(store: Store, name: str, device: DeviceId) -> None:
+    store.meet(KnownDevice(id=device, evaluates=False, items=3, signing_key=b"", sealing_key=b""))
+    store.keep_candidate(
+        1, StoredCandidate(item=item(name), device=device, arm=0, envelope=b"sealed")
+    )

@@ -1,0 +1,125 @@
+"""The inbox again: answers, gradients and confusion counts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coordinator.inbox import Inbox
+from coordinator.store.sqlite import Store
+from fieldvote.records import (
+    DeviceId,
+    EvaluateReply,
+    GradientReply,
+    encode,
+)
+from strategies.aggregation.summed_head import head_sums
+from tests.coordinator.replies import (
+    ANCHORS,
+    GRAM,
+    NOON,
+    ONE,
+    SHAPES,
+    TWO,
+    WIDTH,
+    answers,
+    item,
+    keep_label_for,
+    survey,
+    total,
+)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with closing(Store(None, lambda: NOON)) as fresh:
+        yield fresh
+
+
+def bad_answers(**changes: object) -> bytes:
+    return encode(replace(answers(), **changes))  # type: ignore[arg-type]  # a table
+
+
+BAD_ANSWERS = {
+    "noise": b"\x93\x01",
+    "another kind": encode(survey()),
+    "another round": encode(answers(2)),
+    "anchors too short": bad_answers(anchors=ANCHORS.to_vector()[:-1]),
+    "negative anchors": bad_answers(anchors=-ANCHORS.to_vector()),
+    "more anchors than answers": bad_answers(anchors=ANCHORS.to_vector() * 2),
+    "a Gram matrix of another width": bad_answers(
+        labeled=head_sums(np.full((1, 4), 512.0), np.ones(1)).to_vector()
+    ),
+    "a Gram matrix cut short": bad_answers(labeled=GRAM[:-1]),
+    "a Gram matrix of negative weight": bad_answers(labeled=-GRAM),
+    "voted sums of another width": bad_answers(voted=GRAM[:4]),
+}
+
+
+@pytest.mark.parametrize("blob", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_answers_that_do_not_fit_are_dropped_counted_and_disturb_nobody(
+    store: Store, blob: bytes
+) -> None:
+    inbox, sent = Inbox(store, SHAPES), {ONE: [item("a")], TWO: [item("b")]}
+    keep_label_for(store, "a", ONE)
+    keep_label_for(store, "b", TWO)
+    replies = {ONE: blob, TWO: encode(answers())}
+    assert inbox.answers(1, replies, sent, width=WIDTH) == 1
+    assert inbox.dropped.total() == 1
+    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
+    assert total(store, "labeled") == GRAM.tolist()
+    assert total(store, "voted") is None
+    assert [device.teaches for device in store.devices().values()] == [False, True]
+
+
+def test_the_same_answers_twice_count_once(store: Store) -> None:
+    inbox, blob = Inbox(store, SHAPES), encode(replace(answers(), voted=GRAM))
+    for _ in range(2):
+        inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
+    assert total(store, "anchors") == ANCHORS.to_vector().tolist()
+    assert total(store, "labeled") == total(store, "voted") == GRAM.tolist()
+
+
+def test_answers_of_a_device_that_was_sent_none_are_dropped(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    assert inbox.answers(1, {TWO: encode(answers())}, {ONE: [item("a")]}, width=WIDTH) == 0
+    assert inbox.dropped.total() == 1
+    assert total(store, "anchors") is None
+
+
+def test_gradients_of_another_round_step_or_shape_are_dropped_and_counted(store: Store) -> None:
+    inbox = Inbox(store, SHAPES)
+    good = GradientReply(round=2, step=1, sums=np.array([1, 2, 3]))
+    replies = [
+        good,
+        replace(good, round=1),
+        replace(good, step=0),
+        replace(good, sums=np.array([1, 2])),
+        survey(),
+    ]
+    blobs = {DeviceId(number): encode(reply) for number, reply in enumerate(replies)}
+    vectors = inbox.gradients(2, 1, blobs, fits=lambda vector: len(vector) == 3)
+    assert [vector.tolist() for vector in vectors] == [[1, 2, 3]]
+    assert inbox.dropped.total() == 4
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda reply: encode(replace(reply, round=2)),
+        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0]))),
+        lambda reply: encode(replace(reply, confusion=np.array([1, 0, 0, -1]))),
+        lambda reply: encode(replace(reply, confusion=np.array([2**62, 0, 0, 0]))),
+        lambda reply: encode(reply)[:-1],
+    ],
+)
+def test_confusion_counts_that_do_not_fit_are_dropped_and_counted(
+    store: Store, spoil: Callable[[EvaluateReply], bytes]
+) -> None:
+    inbox = Inbox(store, SHAPES)
+    good = EvaluateReply(round=1, confusion=np.array([3, 1, 0, 2]))
+    counts = inbox.confusion(1, {ONE: spoil(good), TWO: encode(good)})
+    assert {device: matrix.tolist() for device, matrix in counts.items()} == {TWO: [[3, 1], [0, 2]]}
+    assert inbox.dropped.total() == 1
