@@ -16,7 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate, StoredOffer
+from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer, message_name
+from coordinator.store.sqlite import Store
 from fieldvote.errors import InputError
 from fieldvote.records import (
     ARM_CHOSEN,
@@ -37,6 +38,7 @@ from strategies.representation import Moments
 
 VOTES, MOMENTS, ANCHORS, LABELED, VOTED = "votes", "moments", "anchors", "labeled", "voted"
 VOTED_ITEMS = "voted items"
+SURVEY, COLLECT, ANSWERS = "survey", "collect", "answers"
 Kind = TypeVar("Kind")
 
 _ID_BYTES = 16
@@ -114,7 +116,7 @@ class Inbox:
             if not self._fits(reply, moments=moments, sketch=sketch):
                 self.dropped["does not fit"] += 1
                 continue
-            if not self._store.admit(f"{round_number}/survey/{device}"):
+            if not self._store.admit(message_name(round_number, SURVEY, device)):
                 continue
             if reply.items:
                 self._store.add(VOTES, reply.votes)
@@ -148,6 +150,8 @@ class Inbox:
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, CollectReply)
             if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if not self._store.admit(message_name(round_number, COLLECT, device)):
                 continue
             for candidate in reply.sealed:
                 offer = granted.get(candidate.item)
@@ -193,7 +197,7 @@ class Inbox:
             if not self._teaches(reply, len(items), width):
                 self.dropped["does not fit"] += 1
                 continue
-            if not self._store.admit(f"{round_number}/answers/{device}"):
+            if not self._store.admit(message_name(round_number, ANSWERS, device)):
                 continue
             self._store.add(ANCHORS, reply.anchors)
             for name, vector in ((LABELED, reply.labeled), (VOTED, reply.voted)):

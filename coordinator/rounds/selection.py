@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.store.sqlite import StoredOffer
+from coordinator.store.rows import StoredOffer
 from fieldvote.records import ARM_CHOSEN
 from strategies.acquisition import Offers, select_fleet
 

@@ -4,13 +4,13 @@ Every step ends in one transaction that holds the replies' sums and the event, s
 leaves the round at the phase before or the phase after, and asking again brings the same replies.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.inbox import Inbox
+from coordinator.inbox import ANSWERS, COLLECT, SURVEY, Inbox
 from coordinator.labels.desk import Labeling
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import Totals
@@ -112,7 +112,9 @@ class Steps:
             first=state.first,
             model=self._parts.shelf.get(state.model) if state.model else None,
         )
-        replies = self._ask({DeviceId(device): request for device in state.devices})
+        self.catch_up(state)
+        self._expect(state, SURVEY, {DeviceId(device): request for device in state.devices})
+        replies = self._errand(state.number, SURVEY)
         with self._store.transaction():
             counted, offers = self._parts.inbox.survey(state.number, replies)
             if not counted:
@@ -137,18 +139,17 @@ class Steps:
 
     def collect(self, state: RoundState) -> None:
         """Ask for the chosen items."""
-        granted = {offer.item: offer for offer in self._store.offers(state.number, granted=True)}
         grants: dict[DeviceId, list[bytes]] = {}
-        for item, offer in granted.items():
-            grants.setdefault(offer.device, []).append(item)
-        replies = self._ask(
-            {
-                device: CollectRequest(round=state.number, grants=tuple(items))
-                for device, items in grants.items()
-            }
-        )
+        for offer in self._store.offers(state.number, granted=True):
+            grants.setdefault(offer.device, []).append(offer.item)
+        requests = {
+            device: CollectRequest(round=state.number, grants=tuple(items))
+            for device, items in grants.items()
+        }
+        self._expect(state, COLLECT, requests)
+        replies = self._errand(state.number, COLLECT)
         with self._store.transaction():
-            sealed, refused = self._parts.inbox.collect(state.number, replies, granted)
+            sealed, refused = self._collected(state.number, replies)
             self._record(Collected(round=state.number, sealed=sealed, refused=refused))
 
     def label(self, state: RoundState) -> None:
@@ -162,24 +163,23 @@ class Steps:
         """Deliver every answer that waits, and add what they bring to the sums."""
         waiting = self._store.undelivered()
         representation = replace(self._current(state), weights=_NO_INTEGERS)
-        replies = self._ask(
-            {
-                device: AnswersRequest(
-                    round=state.number,
-                    answers=tuple(envelope for _, envelope in answers),
-                    representation=representation,
-                )
-                for device, answers in waiting.items()
-            }
-        )
-        sent = {device: [item for item, _ in answers] for device, answers in waiting.items()}
-        with self._store.transaction():
-            delivered = self._parts.inbox.answers(
-                state.number,
-                replies,
-                sent,
-                width=len(representation.mean) + representation.fourier + 1,
+        requests = {
+            device: AnswersRequest(
+                round=state.number,
+                answers=tuple(envelope for _, envelope in answers),
+                representation=representation,
             )
+            for device, answers in waiting.items()
+        }
+        self._expect(
+            state,
+            ANSWERS,
+            requests,
+            carrying=[item for answers in waiting.values() for item, _ in answers],
+        )
+        replies = self._errand(state.number, ANSWERS)
+        with self._store.transaction():
+            delivered = self._answered(state, state.number, replies)
             self._record(
                 Fitted(
                     round=state.number,
@@ -283,10 +283,61 @@ class Steps:
         known = self._store.devices()
         return [device for device in self._parts.transport.devices() if device in known]
 
+    def catch_up(self, state: RoundState) -> None:
+        """Ask again, with the same bytes, for replies of earlier rounds that never came.
+
+        A device that had handled the request answers from its journal, so what it summed, shipped
+        or learned then is counted now, and once.
+        """
+        for number, phase in self._store.overdue(state.number):
+            replies = self._errand(number, phase)
+            with self._store.transaction():
+                match phase:
+                    case "survey":
+                        self._parts.inbox.survey(number, replies)
+                    case "collect":
+                        self._collected(number, replies)
+                    case "answers":
+                        self._answered(state, number, replies)
+
+    def _expect(
+        self,
+        state: RoundState,
+        phase: str,
+        requests: Mapping[DeviceId, Request],
+        carrying: Sequence[bytes] = (),
+    ) -> None:
+        """Keep requests that change a device before they are sent."""
+        with self._store.transaction():
+            for device, request in requests.items():
+                self._store.expect(state.number, phase, device, encode(request))
+            self._store.mark_sent(state.number, carrying)
+
+    def _errand(self, number: int, phase: str) -> Mapping[DeviceId, bytes]:
+        """Send the kept requests of an exchange that have no counted reply to who is there."""
+        here = set(self._parts.transport.devices())
+        expected = self._store.expected(number, phase)
+        return self._send({device: blob for device, blob in expected.items() if device in here})
+
+    def _collected(self, number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
+        """Put candidates away. Return how many came and how many stay."""
+        offers = self._store.offers(number, granted=True)
+        granted = {offer.item: offer for offer in offers}
+        return self._parts.inbox.collect(number, replies, granted)
+
+    def _answered(self, state: RoundState, number: int, replies: Mapping[DeviceId, bytes]) -> int:
+        """Add what the answers of a round brought. Return how many were delivered."""
+        model = self._current(state)
+        width = len(model.mean) + model.fourier + 1
+        return self._parts.inbox.answers(number, replies, self._store.sent(number), width=width)
+
     def _ask(self, requests: Mapping[DeviceId, Request]) -> Mapping[DeviceId, bytes]:
         """Send every device its request; one that goes to many is encoded once."""
         blobs = {id(request): encode(request) for request in requests.values()}
-        return self._parts.transport.exchange(
-            {device: blobs[id(request)] for device, request in requests.items()},
-            deadline_s=self._settings.deadline_s,
-        )
+        return self._send({device: blobs[id(request)] for device, request in requests.items()})
+
+    def _send(self, blobs: Mapping[DeviceId, bytes]) -> Mapping[DeviceId, bytes]:
+        """Carry requests and replies, within the campaign's deadline."""
+        if not blobs:
+            return {}
+        return self._parts.transport.exchange(blobs, deadline_s=self._settings.deadline_s)

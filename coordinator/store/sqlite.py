@@ -7,13 +7,18 @@ of it is there after a crash, or none. Event and inbox tables only ever grow.
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.store.rows import (
+    KnownDevice,
+    StoredCandidate,
+    StoredOffer,
+    message_name,
+)
 from fieldvote.errors import StoreError
 from fieldvote.records import Answer, DeviceId
 
@@ -28,6 +33,10 @@ CREATE TABLE event (
     UNIQUE (stream, version)
 );
 CREATE TABLE inbox (message TEXT PRIMARY KEY);      -- what was counted already
+CREATE TABLE pending (          -- requests that change a device and have no counted reply yet
+    message TEXT PRIMARY KEY, round INTEGER NOT NULL, phase TEXT NOT NULL,
+    device INTEGER NOT NULL, request BLOB NOT NULL
+);
 CREATE TABLE total (name TEXT PRIMARY KEY, vector BLOB NOT NULL);   -- sums over devices
 CREATE TABLE device (
     id INTEGER PRIMARY KEY, evaluates INTEGER NOT NULL, items INTEGER NOT NULL,
@@ -48,44 +57,11 @@ CREATE TABLE label (
     item BLOB PRIMARY KEY REFERENCES candidate, label INTEGER NOT NULL, price REAL NOT NULL,
     envelope BLOB NOT NULL,                 -- the answer, sealed for its device
     counted INTEGER,                        -- the round whose event tells of it
+    sent INTEGER,                           -- the round whose request carries it to its device
     delivered INTEGER NOT NULL DEFAULT 0
 );
 PRAGMA user_version = 1;
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownDevice:
-    """A device that has introduced itself."""
-
-    id: DeviceId
-    evaluates: bool
-    items: int
-    signing_key: bytes
-    sealing_key: bytes
-    teaches: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOffer:
-    """An offer with the device that made it."""
-
-    device: DeviceId
-    item: bytes
-    arm: int
-    score: int
-    predicted: int
-    sketch: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredCandidate:
-    """A sealed candidate as it came in."""
-
-    item: bytes
-    device: DeviceId
-    arm: int
-    envelope: bytes
 
 
 class Store:
@@ -144,7 +120,31 @@ class Store:
     def admit(self, message: str) -> bool:
         """Return whether this message is new, and remember it."""
         done = self._db.execute("INSERT OR IGNORE INTO inbox VALUES (?)", (message,))
+        self._db.execute("DELETE FROM pending WHERE message = ?", (message,))
         return done.rowcount == 1
+
+    def expect(self, round_number: int, phase: str, device: DeviceId, request: bytes) -> None:
+        """Keep a request until its reply is counted; the first of its name stays.
+
+        Asked again with the same bytes, a device answers with the same bytes: so a reply that was
+        lost on its way is not lost to the sums.
+        """
+        name = message_name(round_number, phase, device)
+        self._db.execute(
+            "INSERT OR IGNORE INTO pending SELECT ?1, ?2, ?3, ?4, ?5"
+            " WHERE ?1 NOT IN (SELECT message FROM inbox)",
+            (name, round_number, phase, device, request),
+        )
+
+    def expected(self, round_number: int, phase: str) -> dict[DeviceId, bytes]:
+        """Return the requests of one exchange that have no counted reply, by device."""
+        query = "SELECT device, request FROM pending WHERE round = ? AND phase = ? ORDER BY device"
+        return {DeviceId(row[0]): bytes(row[1]) for row in self._rows(query, (round_number, phase))}
+
+    def overdue(self, round_number: int) -> list[tuple[int, str]]:
+        """Return round and phase of earlier exchanges that still miss a reply, oldest first."""
+        query = "SELECT round, phase FROM pending WHERE round < ? GROUP BY 1, 2 ORDER BY min(rowid)"
+        return [(row[0], row[1]) for row in self._rows(query, (round_number,))]
 
     def total(self, name: str) -> NDArray[np.int64] | None:
         """Return a sum over devices, None if nothing was added yet."""
@@ -260,15 +260,32 @@ class Store:
         return self._priced("WHERE counted = ?", (round_number,))
 
     def undelivered(self) -> dict[DeviceId, list[tuple[bytes, bytes]]]:
-        """Return the answers not yet taken by their device: item and sealed answer."""
+        """Return the answers no request carries yet, by device: item and sealed answer."""
         query = (
             "SELECT candidate.device, label.item, label.envelope FROM label"
-            " JOIN candidate USING (item) WHERE delivered = 0 ORDER BY label.item"
+            " JOIN candidate USING (item) WHERE sent IS NULL ORDER BY label.item"
         )
         waiting: dict[DeviceId, list[tuple[bytes, bytes]]] = {}
         for row in self._rows(query):
             waiting.setdefault(DeviceId(row[0]), []).append((row[1], row[2]))
         return waiting
+
+    def mark_sent(self, round_number: int, items: Iterable[bytes]) -> None:
+        """Remember which round's request carries these answers."""
+        self._db.executemany(
+            "UPDATE label SET sent = ? WHERE item = ?", [(round_number, item) for item in items]
+        )
+
+    def sent(self, round_number: int) -> dict[DeviceId, list[bytes]]:
+        """Return the items whose answers a round's requests carry, by device."""
+        query = (
+            "SELECT candidate.device, label.item FROM label JOIN candidate USING (item)"
+            " WHERE sent = ? ORDER BY label.item"
+        )
+        carried: dict[DeviceId, list[bytes]] = {}
+        for row in self._rows(query, (round_number,)):
+            carried.setdefault(DeviceId(row[0]), []).append(row[1])
+        return carried
 
     def mark_delivered(self, device: DeviceId, items: Iterable[bytes]) -> None:
         """Remember that a device has taken these answers, and teaches from now on."""

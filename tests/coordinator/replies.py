@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from coordinator.inbox import Shapes
-from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate
+from coordinator.store.rows import KnownDevice, StoredCandidate
+from coordinator.store.sqlite import Store
 from fieldvote.records import (
     ARM_CHOSEN,
     AnswersReply,

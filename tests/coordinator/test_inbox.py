@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coordinator.inbox import Inbox
-from coordinator.store.sqlite import Store, StoredCandidate, StoredOffer
+from coordinator.store.rows import StoredCandidate, StoredOffer
+from coordinator.store.sqlite import Store
 from fieldvote.records import (
     ARM_CHOSEN,
     ARM_RANDOM,

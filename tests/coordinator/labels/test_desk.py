@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.labels.desk import AwaitAnswers, Desk, DeskKeys
-from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate
+from coordinator.store.rows import KnownDevice, StoredCandidate
+from coordinator.store.sqlite import Store
 from fieldvote.errors import SealError, StoreError
 from fieldvote.records import (
     ANSWER_CONTEXT,

@@ -181,8 +181,8 @@ def test_the_campaign_that_is_interrupted_below_is_a_whole_one(
     assert set(outcome.totals) == {
         "votes", "moments", "anchors", "labeled", "voted", "voted items",
     }  # fmt: skip
-    # two ends of: a greeting, eight steps a round, a transaction for every label
-    assert passed.count("before COMMIT") == passed.count("after COMMIT") == 1 + 16 + 6
+    # two ends of: a greeting, eight steps and three errands a round, every label
+    assert passed.count("before COMMIT") == passed.count("after COMMIT") == 1 + 11 * _ROUNDS + 6
     assert passed.count("before an event") == 16
     assert passed.count("before exchange") == passed.count("after exchange") >= 1 + 2 * 5
 

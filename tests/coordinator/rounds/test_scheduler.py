@@ -160,7 +160,8 @@ def test_a_device_that_talks_rubbish_is_dropped_and_the_others_go_on(campaign: C
     campaign.network.corrupt[TWO] = lambda reply: reply[:-1] + bytes([reply[-1] ^ 255]) + b"!"
     campaign.run(2)
     assert campaign.scheduler.state.phase is Phase.DONE
-    assert campaign.parts.inbox.dropped["not a reply"] == 2
+    # two surveys, and the first of them asked for once more
+    assert campaign.parts.inbox.dropped["not a reply"] == 3
     assert campaign.answered()[TWO] == 0
 
 
@@ -231,15 +232,36 @@ def test_an_answer_to_a_device_that_is_away_is_delivered_later_and_counted_once(
     campaign.network.silent = {(TWO, AnswersRequest)}
     campaign.run(1)
     assert [e.delivered for e in campaign.events(Fitted)] == [2]
-    assert set(campaign.store.undelivered()) == {TWO}
+    assert set(campaign.store.expected(1, "answers")) == {TWO}
     assert not campaign.store.devices()[TWO].teaches
     campaign.network.silent = set()
     campaign.scheduler.run_round()
-    assert [e.delivered for e in campaign.events(Fitted)] == [2, 7]
-    assert campaign.store.undelivered() == {}
+    assert [e.delivered for e in campaign.events(Fitted)] == [2, 6]
+    assert campaign.store.expected(1, "answers") == {}
     anchors = totals_of(campaign.store)["anchors"]
     assert sum(anchors[:2]) == campaign.store.labels()[0] == 9
     assert sum(campaign.answered().values()) == 9
+
+
+@pytest.mark.parametrize("kind", [SurveyRequest, CollectRequest, AnswersRequest])
+def test_what_a_late_reply_holds_is_counted_when_it_is_asked_for_again(
+    campaign: Campaign, tmp_path: Path, kind: type[Request]
+) -> None:
+    campaign.network.late = {(TWO, kind)}
+    campaign.run(1)
+    campaign.network.late = set()
+    campaign.scheduler.run_round()
+    with closing(Campaign(tmp_path / "twin")) as undisturbed:
+        undisturbed.run(2)
+        totals, wanted = totals_of(campaign.store), totals_of(undisturbed.store)
+    # the votes and moments of every item are summed, whichever reply was late
+    assert totals["votes"] == wanted["votes"]
+    assert totals["moments"] == wanted["moments"]
+    assert totals["voted items"] == wanted["voted items"]
+    assert campaign.store.queue() == []
+    given = campaign.store.labels()[0]
+    assert sum(totals["anchors"][:2]) == given == sum(campaign.answered().values())
+    assert campaign.store.overdue(3) == []
 
 
 def test_candidates_of_a_device_that_is_away_leave_the_budget_unspent(campaign: Campaign) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.rounds.selection import choose, random_count, random_offers
-from coordinator.store.sqlite import StoredOffer
+from coordinator.store.rows import StoredOffer
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, DeviceId
 
 STRATEGIES = ("fleet", "margin", "entropy", "random")

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.store.sqlite import KnownDevice, Store, StoredCandidate, StoredOffer
+from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer
+from coordinator.store.sqlite import Store
 from fieldvote.errors import StoreError
 from fieldvote.records import ARM_CHOSEN, Answer, DeviceId
 
@@ -290,8 +291,10 @@ def test_an_answer_is_counted_in_one_round_and_delivered_once(store: Store) -> N
     assert store.count_labels(2) == (1, 0.5)
     assert store.count_labels(1) == (1, 0.25)
     assert store.undelivered() == {1: [(a, b"A"), (b, b"B")]}
-    store.mark_delivered(DeviceId(1), [a])
+    store.mark_sent(2, [a])
     assert store.undelivered() == {1: [(b, b"B")]}
+    assert store.sent(2) == {1: [a]}
+    store.mark_delivered(DeviceId(1), [a])
     assert store.devices()[DeviceId(1)].teaches
     assert store.labels() == (2, 0.75)
 
