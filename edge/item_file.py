@@ -94,7 +94,8 @@ def _checked(
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """Read every array; object arrays are refused, for unpickling runs code."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # a handle of our own: one that is no archive would be left open by numpy
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except FileNotFoundError as err:
         raise DataError(f"{path}: no such file") from err

@@ -32,8 +32,16 @@ def simulate(
 
     Example: fieldvote simulate digits --seed 1 --json report.json
     """
-    from simulations.commands import choose_scenario, rehearse, show, write_report
+    from simulations.commands import (
+        check_writable,
+        choose_scenario,
+        rehearse,
+        show,
+        write_report,
+    )
 
+    if json_path is not None:
+        check_writable(json_path)
     chosen = choose_scenario(scenario, data, devices=devices, rounds=rounds, strategy=strategy)
     report = rehearse(chosen, seed=seed, engine=engine)
     if json_path is not None:

@@ -59,6 +59,17 @@ def rehearse(scenario: Scenario, *, seed: int, engine: str = "in-process") -> Re
         return run(scenario, seed=seed, engine=engine, watch=watch)
 
 
+def check_writable(path: str) -> None:
+    """Refuse a place the report cannot be written to, before minutes are spent on it.
+
+    Raises:
+        StoreError: the folder is not there, or not ours to write in.
+    """
+    folder = Path(path).parent
+    if path != "-" and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise StoreError(f"{path}: cannot be written, {folder} is no folder we may write in")
+
+
 def write_report(report: Report, path: str) -> None:
     """Write the report as JSON; "-" is standard output.
 

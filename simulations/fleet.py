@@ -162,6 +162,7 @@ def run_campaign(plan: Plan, watch: Watch = lambda _: None) -> Outcome:
                     desk_keys,
                     annotator,
                     task=plan.shared.task.digest,
+                    classes=len(plan.shared.task.classes),
                     price=plan.settings.price,
                 ),
                 transport=transport,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from coordinator.store.sqlite import Store
-from fieldvote.errors import SealError, SignatureError, WireError
+from fieldvote.errors import InputError, SealError, SignatureError, WireError
 from fieldvote.records import (
     ANSWER_CONTEXT,
     CANDIDATE_CONTEXT,
@@ -54,22 +54,30 @@ class DeskKeys:
 class Desk:
     """Works through the queue of sealed candidates."""
 
-    def __init__(self, keys: DeskKeys, annotator: Annotator, *, task: str, price: float) -> None:
+    def __init__(
+        self, keys: DeskKeys, annotator: Annotator, *, task: str, classes: int, price: float
+    ) -> None:
         """Seat an annotator.
 
         Args:
             keys: The desk's keys.
             annotator: Who answers.
             task: Digest of the task; envelopes of another task do not open.
+            classes: k; an answer is below it.
             price: Paid per answer.
         """
         self._keys = keys
         self._annotator = annotator
         self._task = task.encode()
+        self._classes = classes
         self._price = price
 
     def work(self, store: Store) -> None:
-        """Answer what waits. Each answer is durable before the next item is opened."""
+        """Answer what waits. Each answer is durable before the next item is opened.
+
+        Raises:
+            InputError: an answer names no class; the item waits for another.
+        """
         devices = store.devices()
         for candidate in store.queue():
             device = devices.get(candidate.device)
@@ -77,6 +85,8 @@ class Desk:
             label = None if item is None else self._annotator.answer(item)
             if device is None or label is None:
                 continue
+            if not 0 <= label < self._classes:
+                raise InputError(f"an annotator answered class {label}, there are {self._classes}")
             answer = Answer(item=candidate.item, label=label)
             envelope = seal(
                 encode(answer),

@@ -77,7 +77,13 @@ def answer_queue(
     settings = CoordinatorSettings.load(config)
     task = Task.load(Path(settings.task))
     annotator = TerminalAnnotator(task.classes, ask=ask, say=say)
-    desk = Desk(read_keys(keys), annotator, task=task.digest, price=settings.campaign.price)
+    desk = Desk(
+        read_keys(keys),
+        annotator,
+        task=task.digest,
+        classes=len(task.classes),
+        price=settings.campaign.price,
+    )
     store = open_store(settings)
     try:
         desk.work(store)

@@ -14,6 +14,7 @@ from coordinator.inbox import ANSWERS, COLLECT, SURVEY, Inbox
 from coordinator.labels.desk import Labeling
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import Totals
+from coordinator.models.training import Trained as Solved
 from coordinator.models.training import average, is_reply, solve
 from coordinator.rounds.machine import (
     Collected,
@@ -194,7 +195,10 @@ class Steps:
         vote_weight = self._totals.vote_weight()
         sums = self._totals.head_sums(model, vote_weight)
         ask = self._gradients(state, vote_weight, sums.total_weight)
-        if self._settings.learner == "averaged":
+        if not any(device.teaches for device in self._store.devices().values()):
+            # every candidate stayed on its device: the head waits, the campaign does not
+            trained = Solved(model=model, exchanges=0)
+        elif self._settings.learner == "averaged":
             trained = average(model, ask, exchanges=self._settings.exchanges)
         else:
             trained = solve(
@@ -245,7 +249,6 @@ class Steps:
         settings = self._settings
         parameters = self._totals.label_model().to_vector() if vote_weight > 0 else _NO_FLOATS
         known = self._store.devices()
-        teachers = [device for device in self._reachable() if known[device].teaches]
 
         def ask(step: int, model: HeadModel) -> list[NDArray[np.int64]]:
             request = GradientRequest(
@@ -257,6 +260,7 @@ class Steps:
                 epochs=settings.epochs if settings.learner == "averaged" else 0,
                 l2_per_item=settings.l2 / max(total_weight, 1.0),
             )
+            teachers = [device for device in self._reachable() if known[device].teaches]
             replies = self._ask(dict.fromkeys(teachers, request))
             return self._parts.inbox.gradients(
                 state.number,

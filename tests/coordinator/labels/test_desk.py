@@ -9,7 +9,7 @@ import pytest
 from coordinator.labels.desk import AwaitAnswers, Desk, DeskKeys
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from coordinator.store.sqlite import Store
-from fieldvote.errors import SealError, StoreError
+from fieldvote.errors import InputError, SealError, StoreError
 from fieldvote.records import (
     ANSWER_CONTEXT,
     CANDIDATE_CONTEXT,
@@ -85,7 +85,7 @@ def meet(store: Store) -> None:
 
 
 def desk(reader: Reader) -> Desk:
-    return Desk(KEYS, reader, task=TASK, price=0.25)
+    return Desk(KEYS, reader, task=TASK, classes=8, price=0.25)
 
 
 @pytest.fixture
@@ -256,3 +256,13 @@ def test_waiting_for_a_desk_elsewhere_ends_with_the_queue_or_the_time(store: Sto
     assert clock[0] == 13.0
     waiting.work(store)
     assert clock[0] == 13.0
+
+
+@pytest.mark.parametrize("label", [-1, 8])
+def test_an_answer_that_names_no_class_is_refused_and_the_item_waits(
+    store: Store, label: int
+) -> None:
+    put(store, "a", sealed("a"))
+    with pytest.raises(InputError, match="there are 8"):
+        desk(Reader(label=label)).work(store)
+    assert [waiting.item for waiting in store.queue()] == [item("a")]

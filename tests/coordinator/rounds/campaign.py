@@ -162,7 +162,13 @@ def make_parts(
         store=store,
         inbox=Inbox(store, shapes_of(TASK)),
         shelf=Shelf(folder),
-        labeling=Desk(KEYS, annotator or Reader(), task=TASK.digest, price=settings.price),
+        labeling=Desk(
+            KEYS,
+            annotator or Reader(),
+            task=TASK.digest,
+            classes=len(TASK.classes),
+            price=settings.price,
+        ),
         transport=transport,
     )
 

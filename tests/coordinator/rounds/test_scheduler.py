@@ -275,6 +275,19 @@ def test_candidates_of_a_device_that_is_away_leave_the_budget_unspent(campaign: 
     assert campaign.store.labels()[0] == 3 + collected.sealed
 
 
+def test_a_first_round_whose_candidates_all_stay_does_not_stop_the_campaign(
+    campaign: Campaign,
+) -> None:
+    campaign.network.silent = {(d, CollectRequest) for d in campaign.fleet.agents}
+    campaign.run(1)
+    assert campaign.scheduler.state.phase is Phase.DONE
+    assert campaign.store.labels()[0] == 0
+    campaign.network.silent = set()
+    campaign.scheduler.run_round()
+    # the lost seeds are asked for again, and the second round buys seeds of its own
+    assert campaign.store.labels()[0] == 6
+
+
 def test_an_annotator_who_skips_is_asked_again_in_the_next_round(tmp_path: Path) -> None:
     with closing(Campaign(tmp_path)) as made:
         skipped: set[bytes] = set()
