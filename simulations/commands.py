@@ -198,9 +198,10 @@ def _left_table(report: Report) -> Table:
     ]
     for row in rows:
         table.add_row(*row)
-    if report.pii_planted:
-        leaked = f"of {report.pii_planted} planted names, numbers and addresses"
-        table.add_row("leaked", str(report.pii_leaked), leaked)
+    leaked = f"of {report.pii_planted} planted names, numbers and addresses"
+    if not report.pii_planted:
+        leaked = "of 0 planted; 'fieldvote simulate messages' plants and counts thousands"
+    table.add_row("leaked", str(report.pii_leaked), leaked)
     epsilon = "off" if report.epsilon is None else f"{report.epsilon:g}"
     table.add_row("epsilon", epsilon, "exact sums")
     weak = report.label_model
