@@ -6,17 +6,16 @@ With --peers, modAL picks beside ours from the same probabilities, in the venv `
 probabilities are made up, so no data is needed. Times are the best of several, in milliseconds.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from _table import Options, Row, run
 from numpy.typing import NDArray
 
 from strategies.acquisition import ACQUISITIONS, Candidates, Offers, select_fleet
@@ -41,20 +40,6 @@ for name, rule in (("margin", margin_sampling), ("entropy", entropy_sampling)):
     best[name] = 1e3 * min(times)
 print(json.dumps(best))
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One measured line; ratio is peer / ours."""
-
-    what: str
-    ours: float
-    unit: str
-    peer: float | None = None
-    peer_name: str | None = None
-    ratio: float | None = None
-    target: str | None = None
-    met: bool | None = None
 
 
 def best_ms(work: Callable[[], object], repeats: int) -> float:
@@ -136,25 +121,12 @@ def modal_times(repeats: int) -> dict[str, float]:
     return {}
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", action="store_true", help="run modAL beside ours")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
+def measure(options: Options) -> list[Row]:
+    """Return all rows."""
     repeats = 5 if options.quick else 30
     rows = rule_rows(repeats, modal_times(repeats) if options.peers else {})
-    rows += fleet_rows(3 if options.quick else 10)
-    if options.json:
-        print(json.dumps({"name": "acquisition", "rows": [asdict(row) for row in rows]}))
-        return 0
-    for row in rows:
-        peer = "" if row.peer is None else f"{row.peer_name} {row.peer:.2f} ({row.ratio:.0f}x)"
-        verdict = {True: "met", False: "MISSED", None: ""}[row.met]
-        print(f"{row.what:36} {row.ours:9.2f} {row.unit} {peer:20} {row.target or '':8} {verdict}")
-    return 0
+    return rows + fleet_rows(3 if options.quick else 10)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("acquisition", "Picking items to ask about.", measure))

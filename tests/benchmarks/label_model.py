@@ -7,7 +7,6 @@ With --peers, Snorkel runs beside ours on the same votes, in the venv `.venv-pee
 accuracy are shared. Times are seconds of processor time.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,13 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from _table import Options, Row, run
 from numpy.typing import NDArray
 
-from fieldvote.errors import FieldvoteError, MissingDataError
+from fieldvote.errors import MissingDataError
 from strategies.labeling import LabelModel, VoteSummary, fit_across, log_loss, majority_vote
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,20 +39,6 @@ seconds = time.process_time() - start
 np.save(sys.argv[2], model.predict_proba(file["test"]))
 print(json.dumps({"seconds": seconds}))
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One measured line; ratio is peer / ours for times, ours - peer for percentages."""
-
-    what: str
-    ours: float
-    unit: str
-    peer: float | None = None
-    peer_name: str | None = None
-    ratio: float | None = None
-    target: str | None = None
-    met: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,32 +243,12 @@ def peers_at_hand() -> bool:
     return False
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", action="store_true", help="run Snorkel beside ours")
-    parser.add_argument("--quick", action="store_true", help="fewer seeds and items")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
+def measure(options: Options) -> list[Row]:
+    """Return all rows."""
     peers = options.peers and peers_at_hand()
-    try:
-        rows = real_rows(peers)
-    except FieldvoteError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    rows += copies_rows(options.quick, peers) + speed_rows(options.quick, peers)
-    if options.json:
-        print(json.dumps({"name": "label_model", "rows": [asdict(row) for row in rows]}))
-        return 0
-    for row in rows:
-        peer = "" if row.peer is None else f"{row.peer_name} {row.peer:.3f}"
-        verdict = {True: "met", False: "MISSED", None: ""}[row.met]
-        line = (
-            f"{row.what:62} {row.ours:9.3f} {row.unit:7} {peer:18} {row.target or '':15} {verdict}"
-        )
-        print(line)
-    return 0
+    rows = real_rows(peers)
+    return rows + copies_rows(options.quick, peers) + speed_rows(options.quick, peers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("label_model", "The label model on real and made votes.", measure))

@@ -8,7 +8,6 @@ and digits is masked. Times are CPU seconds of one thread, the best of several r
 folder FIELDVOTE_DATA names.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -16,12 +15,13 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from _table import Options, Row, run
 
-from fieldvote.errors import FieldvoteError, MissingDataError
+from fieldvote.errors import MissingDataError
 from privacy.pii import Redactor
 
 STRUCTURED = """CREDIT_CARD PHONE_NUMBER DATE_TIME EMAIL_ADDRESS US_SSN IBAN_CODE DOMAIN_NAME
@@ -42,45 +42,9 @@ class Document:
     held_out: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the table; ratio is ours over the peer's."""
-
-    what: str
-    ours: float
-    unit: str
-    peer: float | None = None
-    peer_name: str | None = None
-    ratio: float | None = None
-    target: float | None = None
-    met: bool | None = None
-
-
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    parser = argparse.ArgumentParser(description="Measure redaction.")
-    parser.add_argument("--peers", action="store_true", help="measure Presidio beside it")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments = parser.parse_args()
-    try:
-        rows = measure(repeats=2 if arguments.quick else 9, peers=arguments.peers)
-    except FieldvoteError as err:
-        print(err, file=sys.stderr)
-        return err.exit_code
-    if arguments.json:
-        print(json.dumps({"name": "redaction", "rows": [asdict(row) for row in rows]}))
-        return 0
-    for row in rows:
-        peer = "" if row.peer is None else f"  {row.peer_name} {row.peer:.4g}"
-        peer += "" if row.ratio is None else f" ({row.ratio:.3g}x)"
-        goal = "" if row.target is None else f"  target {row.target:g} {_verdict(row)}"
-        print(f"{row.what:<48}{row.ours:>10.4g} {row.unit}{goal}{peer}")
-    return 0
-
-
-def measure(*, repeats: int, peers: bool) -> list[Row]:
+def measure(options: Options) -> list[Row]:
     """Return all rows."""
+    repeats, peers = 2 if options.quick else 9, options.peers
     documents, messages = read_sentences(), read_messages()
     held_out = [document for document in documents if document.held_out]
     texts = [document.text for document in documents]
@@ -193,11 +157,11 @@ def _row(
     at_most: float | None = None,
 ) -> Row:
     """Compare a figure with its target and its peer."""
-    met = None
+    target, met = None, None
     if at_least is not None:
-        met = ours >= at_least
+        target, met = f">= {at_least:g}", ours >= at_least
     elif at_most is not None:
-        met = ours <= at_most
+        target, met = f"<= {at_most:g}", ours <= at_most
     return Row(
         what=what,
         ours=ours,
@@ -205,14 +169,9 @@ def _row(
         peer=peer,
         peer_name=None if peer is None else "presidio",
         ratio=ours / peer if peer else None,
-        target=at_most if at_least is None else at_least,
+        target=target,
         met=met,
     )
-
-
-def _verdict(row: Row) -> str:
-    """Say whether the target is met."""
-    return "met" if row.met else "MISSED"
 
 
 def _share(texts: Sequence[str], spans: Sequence[Sequence[tuple[int, int]]]) -> float:
@@ -250,4 +209,4 @@ def _data() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("redaction", "Redaction: coverage, loss, speed.", measure))
