@@ -200,7 +200,7 @@ def _left_table(report: Report) -> Table:
         table.add_row(*row)
     leaked = f"of {report.pii_planted} planted names, numbers and addresses"
     if not report.pii_planted:
-        leaked = "of 0 planted; 'fieldvote simulate messages' plants and counts thousands"
+        leaked = "of 0 planted; 'fieldvote simulate messages' plants some"
     table.add_row("leaked", str(report.pii_leaked), leaked)
     epsilon = "off" if report.epsilon is None else f"{report.epsilon:g}"
     table.add_row("epsilon", epsilon, "exact sums")
