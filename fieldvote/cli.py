@@ -17,6 +17,7 @@ code   meaning
 """
 
 import ast
+import os
 import traceback
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
@@ -126,8 +127,18 @@ def fieldvote(
     """
 
 
+# what Flower would send or fetch on its own, unless whoever starts us says otherwise
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+
+
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; no program of ours or Flower's calls home because of it."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     get_command(app).main(prog_name="fieldvote")
 
 

@@ -1,6 +1,7 @@
 """The root command: what it joins, what it costs to start, and how it ends."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -223,3 +224,18 @@ def test_every_command_that_is_there_teaches_with_an_example() -> None:
                 said = CliRunner().invoke(cli.app, [name, "--help"])
                 assert said.exit_code == 0
                 assert f"Example: fieldvote {name}" in said.output
+
+
+class _Silent:
+    def main(self, prog_name: str) -> None:
+        assert prog_name == "fieldvote"
+
+
+def test_flower_is_kept_quiet_unless_the_caller_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = {"FLWR_DISABLE_UPDATE_CHECK": "0"}
+    monkeypatch.setattr(os, "environ", own)
+    monkeypatch.setattr(cli, "get_command", lambda _app: _Silent())
+    cli.main()
+    assert own["FLWR_TELEMETRY_ENABLED"] == own["FLWR_DISABLE_UPDATE_CHECK"] == "0"

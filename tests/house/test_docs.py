@@ -38,6 +38,7 @@ def test_every_link_in_a_document_leads_somewhere() -> None:
     assert broken == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [path for path in DOCUMENTS if any(line.startswith("fieldvote") for line in blocks(path))],
