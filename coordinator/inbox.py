@@ -33,7 +33,7 @@ from fieldvote.records import (
     decode,
 )
 from privacy.sealing import SigningKey, seal
-from strategies.aggregation.summed_head import HeadSums
+from strategies.aggregation.sketch import HeadSums, sketch_length
 from strategies.representation import Moments
 
 VOTES, MOMENTS, ANCHORS, LABELED, VOTED = "votes", "moments", "anchors", "labeled", "voted"
@@ -186,7 +186,7 @@ class Inbox:
             round_number: The round that is fitted.
             replies: What came back.
             sent: The items whose answers each device was sent.
-            width: Inputs of the head, which the Gram sums are over.
+            width: Inputs of the head, which the head sums are over.
         """
         delivered = 0
         for device, blob in sorted(replies.items()):
@@ -276,12 +276,13 @@ class Inbox:
 
     def _teaches(self, reply: AnswersReply, answers: int, width: int) -> bool:
         """Return whether a device that was sent so many answers can have sent these sums."""
-        gram = 1 + width * (width + 1) // 2
+        length = sketch_length(width)
         return (
             answers > 0
             and _are_counts(reply.anchors, self._shapes.anchors, most=answers)
             and all(
-                len(vector) == 0 or (len(vector) == gram and _builds(HeadSums.from_vector, vector))
+                len(vector) == 0
+                or (len(vector) == length and _builds(HeadSums.from_vector, vector))
                 for vector in (reply.labeled, reply.voted)
             )
         )

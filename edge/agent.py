@@ -280,7 +280,7 @@ class Agent:
         return answer
 
     def _sums(self, message: AnswersRequest, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the Gram sums of these items, nothing for none."""
+        """Return the sketched Gram sums of these items, nothing for none."""
         if not len(places):
             return _NOTHING
         return self._learner.labeled_sums(message.representation, places).to_vector()

@@ -1,6 +1,4 @@
-"""What the summed replies amount to: a label model, a first head, a Gram matrix."""
-
-import numpy as np
+"""What the summed replies amount to: a label model, a first head, a sketch."""
 
 from coordinator.inbox import ANCHORS, LABELED, MOMENTS, VOTED, VOTED_ITEMS, VOTES, Shapes
 from coordinator.models.training import first_model
@@ -68,13 +66,13 @@ class Totals:
         return min(self._settings.vote_weight / float(voted[0]), 1.0)
 
     def head_sums(self, model: HeadModel, vote_weight: float) -> HeadSums:
-        """Return the Gram matrix of what teaches; voted items count at their largest weight.
+        """Return the sketch of what teaches; voted items count at their largest weight.
 
-        It bounds the curvature from above, which is all the solver needs of it.
+        The solver takes its first guess at the curvature from it, and checks every step.
         """
         labeled, voted = self._store.total(LABELED), self._store.total(VOTED)
         width = len(model.weights) // model.classes
         total = HeadSums.empty(width=width) if labeled is None else HeadSums.from_vector(labeled)
         if vote_weight > 0 and voted is not None:
-            total = total + HeadSums.from_vector(np.rint(voted * vote_weight).astype(np.int64))
+            total = total + HeadSums.from_vector(voted).scaled(vote_weight)
         return total

@@ -11,8 +11,8 @@ from fieldvote.errors import UnavailableError
 from fieldvote.records import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.fixed_point import TOTAL_WEIGHT_LIMIT
-from strategies.aggregation.solver import SolverState, advance, start
-from strategies.aggregation.summed_head import GradientSums, Head, HeadSums
+from strategies.aggregation.solver import TOLERANCE_NATS, SolverState, advance, start
+from strategies.aggregation.summed_head import GradientSums, Head, HeadSums, gradient_length
 from strategies.representation import Moments, Representation
 
 Ask = Callable[[int, HeadModel], Sequence[NDArray[np.int64]]]
@@ -71,20 +71,36 @@ def head_of(model: HeadModel) -> Head:
     return Head(weights=model.weights.reshape(-1, model.classes))
 
 
-def solve(model: HeadModel, sums: HeadSums, ask: Ask, *, l2: float, exchanges: int) -> Trained:
+def solve(
+    model: HeadModel,
+    sums: HeadSums,
+    ask: Ask,
+    *,
+    l2: float,
+    exchanges: int,
+    tolerance: float = TOLERANCE_NATS,
+) -> Trained:
     """Solve the softmax head from summed gradients, starting at the model's weights.
 
     Args:
         model: Where to start.
-        sums: Summed Gram matrix of everything that teaches.
+        sums: Summed sketches of everything that teaches, made with the model's seed.
         ask: One exchange.
         l2: Strength of the penalty.
         exchanges: How many gradients may be asked for.
+        tolerance: Smallest promised gain worth an exchange, in nats.
 
     Raises:
         UnavailableError: an exchange brought no reply at all.
     """
-    state: SolverState = start(sums, head_of(model), l2=l2, exchanges=exchanges)
+    state: SolverState = start(
+        sums,
+        head_of(model),
+        l2=l2,
+        seed=model.seed,
+        exchanges=exchanges,
+        tolerance=tolerance,
+    )
     step = 0
     while not state.done:
         vectors = ask(step, with_head(model, state.point))
@@ -105,11 +121,12 @@ def is_reply(model: HeadModel, vector: NDArray[np.int64], *, averaged: bool) -> 
     A gradient opens with loss and weight, a head with its weight; a weight that no device can have
     would spoil the sum of all.
     """
-    opening = 1 if averaged else 2
-    return (
-        len(vector) == opening + len(model.weights)
-        and 0 <= vector[opening - 1] < TOTAL_WEIGHT_LIMIT
-    )
+    if averaged:
+        length, place = 1 + len(model.weights), 0
+    else:
+        width = len(model.weights) // model.classes
+        length, place = gradient_length(width=width, classes=model.classes), 1
+    return len(vector) == length and 0 <= vector[place] < TOTAL_WEIGHT_LIMIT
 
 
 def average(model: HeadModel, ask: Ask, *, exchanges: int) -> Trained:

@@ -63,9 +63,9 @@ class Learner:
         return self._inputs_for(model)[:, :-1]
 
     def labeled_sums(self, model: HeadModel, positions: NDArray[np.int64]) -> HeadSums:
-        """Return the Gram sums of these items at weight 1."""
+        """Return the sketched Gram matrix of these items at weight 1."""
         inputs = self._inputs_for(model)[positions]
-        return head_sums(inputs, np.ones(len(positions)))
+        return head_sums(inputs, np.ones(len(positions)), seed=model.seed)
 
     def gradient(
         self, model: HeadModel, lessons: Lessons, label_model: LabelModel | None

@@ -12,10 +12,15 @@ number                step   bound                  why it fits
 input x               2^-9   |x| <= 16, 13 bits     clipped by the representation
 sample weight w       2^-12  w <= 16, 16 bits       checked by ``fixed_weights``
 head weight           2^-20  column L1 < 2^20       logit < 2^13 · 2^40 = 2^53, see ``Head``
-Gram term w·x·x       2^-30  42 bits                2^11 rows in a block of BLAS, then int64
-w·(p - t), w·loss     2^-20  24, 36 bits            gradient term 37 bits, 2^11 rows a block
-all weights together  2^-12  2^37, 33 million rows  Gram < 2^26 · 2^37 = 2^63, see each sum
+root row sqrt(w)·x    2^-6   |·| <= 64, 12 bits     rounded row by row, see ``sketch``
+sketch term           2^-12  12 + 11 + 12 = 35 bits root · (sum of 2^11 roots), 2^11 rows a block
+w·(p - t)             2^-12  16 bits                gradient term 29 bits, 2^11 rows a block
+w·loss                2^-16  32 bits                int64
+all weights together  2^-12  2^37, 33 million rows  sketch < 2^25 · 2^31 · 1.07, see ``sketch``
 ====================  =====  =====================  ==========================================
+
+The steps of what is sent are as coarse as learning allows, because every bit is paid for by every
+device in every exchange: gradient entries of a few items fit three bytes.
 
 The softmax uses only operations that IEEE 754 rounds in one way (+, -, ·, /, floor, scaling by
 powers of two), never the platform's ``exp`` and ``log``, whose last bit differs between machines
@@ -36,7 +41,9 @@ WEIGHT_FRACTION = 12
 WEIGHT_LIMIT = 1 << 16
 HEAD_FRACTION = 20
 HEAD_COLUMN_LIMIT = 1 << 40
-TERM_FRACTION = 20
+ROOT_FRACTION = 6
+RESIDUAL_FRACTION = 12
+LOSS_FRACTION = 16
 TOTAL_WEIGHT_LIMIT = 1 << 37
 BLOCK_ROWS = 1 << 11
 MAX_WIDTH = 2048
@@ -88,6 +95,24 @@ def fixed_weights(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     if not bool(np.all((steps >= 0) & (steps <= WEIGHT_LIMIT))):
         raise InputError(f"sample weights must lie in 0..{WEIGHT_LIMIT >> WEIGHT_FRACTION}")
     return steps
+
+
+def row_weights(inputs: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one fixed-point weight per row of inputs. Shape (n,)."""
+    if weight.shape != (len(inputs),):
+        raise ShapeError("weight", weight.shape, (len(inputs),))
+    return fixed_weights(weight)
+
+
+def row_blocks(rows: int) -> list[slice]:
+    """Cut rows into blocks whose sums a float64 holds exactly."""
+    return [slice(start, start + BLOCK_ROWS) for start in range(0, rows, BLOCK_ROWS)]
+
+
+def check_total_weight(weight: int) -> None:
+    """Refuse summed sample weights, in steps of 2^-12, with which a sum could overflow."""
+    if not 0 <= weight < TOTAL_WEIGHT_LIMIT:
+        raise InputError("summed sample weights must lie in 0..2^25; use smaller weights")
 
 
 def softmax(

@@ -26,7 +26,7 @@ VOTES = VoteSummary.from_votes(np.array([[0, 1], [-1, 1], [0, 0]], dtype=np.int8
 ANCHORS = AnchorSummary.from_votes(np.array([[0, 1]], dtype=np.int8), np.array([1]), classes=2)
 SHAPES = Shapes(votes=len(VOTES.to_vector()), anchors=len(ANCHORS.to_vector()), classes=2)
 MOMENTS = Moments.from_embeddings(np.array([[1.0, 2.0], [0.5, 4.0], [0.0, -1.0]]))
-GRAM = head_sums(np.full((1, WIDTH), 512.0), np.ones(1)).to_vector()
+SKETCH = head_sums(np.full((1, WIDTH), 512.0), np.ones(1), seed=1).to_vector()
 NOTHING = np.empty(0, dtype=np.int64)
 ONE, TWO, THREE = DeviceId(1), DeviceId(2), DeviceId(3)
 
@@ -56,7 +56,7 @@ def answers(round_number: int = 1) -> AnswersReply:
         accepted=1,
         trained=1,
         anchors=ANCHORS.to_vector(),
-        labeled=GRAM,
+        labeled=SKETCH,
         voted=NOTHING,
     )
 

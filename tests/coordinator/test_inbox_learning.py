@@ -18,10 +18,10 @@ from fieldvote.records import (
 from strategies.aggregation.summed_head import head_sums
 from tests.coordinator.replies import (
     ANCHORS,
-    GRAM,
     NOON,
     ONE,
     SHAPES,
+    SKETCH,
     TWO,
     WIDTH,
     answers,
@@ -49,12 +49,13 @@ BAD_ANSWERS = {
     "anchors too short": bad_answers(anchors=ANCHORS.to_vector()[:-1]),
     "negative anchors": bad_answers(anchors=-ANCHORS.to_vector()),
     "more anchors than answers": bad_answers(anchors=ANCHORS.to_vector() * 2),
-    "a Gram matrix of another width": bad_answers(
-        labeled=head_sums(np.full((1, 4), 512.0), np.ones(1)).to_vector()
+    "a sketch of another width": bad_answers(
+        labeled=head_sums(np.full((1, 4), 512.0), np.ones(1), seed=1).to_vector()
     ),
-    "a Gram matrix cut short": bad_answers(labeled=GRAM[:-1]),
-    "a Gram matrix of negative weight": bad_answers(labeled=-GRAM),
-    "voted sums of another width": bad_answers(voted=GRAM[:4]),
+    "a sketch cut short": bad_answers(labeled=SKETCH[:-1]),
+    "a sketch of negative weight": bad_answers(labeled=-SKETCH),
+    "a sketch that would overflow": bad_answers(labeled=np.append(SKETCH[:-1], 2**62)),
+    "voted sums of another width": bad_answers(voted=SKETCH[:4]),
 }
 
 
@@ -69,17 +70,17 @@ def test_answers_that_do_not_fit_are_dropped_counted_and_disturb_nobody(
     assert inbox.answers(1, replies, sent, width=WIDTH) == 1
     assert inbox.dropped.total() == 1
     assert total(store, "anchors") == ANCHORS.to_vector().tolist()
-    assert total(store, "labeled") == GRAM.tolist()
+    assert total(store, "labeled") == SKETCH.tolist()
     assert total(store, "voted") is None
     assert [device.teaches for device in store.devices().values()] == [False, True]
 
 
 def test_the_same_answers_twice_count_once(store: Store) -> None:
-    inbox, blob = Inbox(store, SHAPES), encode(replace(answers(), voted=GRAM))
+    inbox, blob = Inbox(store, SHAPES), encode(replace(answers(), voted=SKETCH))
     for _ in range(2):
         inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
     assert total(store, "anchors") == ANCHORS.to_vector().tolist()
-    assert total(store, "labeled") == total(store, "voted") == GRAM.tolist()
+    assert total(store, "labeled") == total(store, "voted") == SKETCH.tolist()
 
 
 def test_answers_of_a_device_that_was_sent_none_are_dropped(store: Store) -> None:

@@ -65,7 +65,7 @@ def test_a_data_file_is_called_by_its_stem_and_every_device_counts(report: Repor
     assert report.raw_bytes == 8 * 20 * 5 * 8
 
 
-def test_both_curves_count_every_paid_answer_of_equal_batches(report: Report) -> None:
+def test_both_curves_count_every_paid_answer_of_equal_batches(report: Report, table: Path) -> None:
     assert [point.round for point in report.curve] == [1, 2, 3, 4]
     # a seed label from each of 8 devices, then 4 labels from each of the 2 online
     assert [point.labels for point in report.curve] == [8, 16, 24, 32]
@@ -74,7 +74,9 @@ def test_both_curves_count_every_paid_answer_of_equal_batches(report: Report) ->
     assert report.labels_cost == pytest.approx(32 * 0.05)
     # before anything was chosen, the twins are one
     assert report.curve[0] == report.random_curve[0]
-    assert report.curve != report.random_curve
+    # scores move in steps of one held-out item, so one seed's arms may tie: not every seed's
+    others = [run(scenario_of(table, rounds=4), seed=seed) for seed in (2, 3)]
+    assert any(other.curve != other.random_curve for other in (report, *others))
 
 
 def test_scores_are_shares_and_rise_with_the_labels(report: Report) -> None:

@@ -19,6 +19,7 @@ from edge.learning.learner import (
 from fieldvote.errors import ShapeError
 from fieldvote.records import HeadModel
 from fieldvote.rng import stream
+from strategies.aggregation.sketch import projection
 from strategies.labeling import LabelModel, VoteSummary
 from strategies.representation import Moments
 from tests.doubles.agents import model_from
@@ -94,6 +95,19 @@ def test_the_sum_over_any_split_has_the_same_bits(places: list[int], cut: int, s
     grams = [learner.labeled_sums(model, part.answered) for part in parts]
     gram = learner.labeled_sums(model, np.array(places, dtype=np.int64))
     assert np.array_equal((grams[0] + grams[1]).to_vector(), gram.to_vector())
+
+
+def test_the_seed_of_the_model_names_the_sketch() -> None:
+    wide = stream(3, "e").normal(size=(ITEMS, 20)).astype(np.float32)
+    model = model_from(Moments.from_embeddings(wide.astype(np.float64)), classes=CLASSES)
+    places = np.arange(ITEMS)
+    ours = Learner(wide, classes=CLASSES).labeled_sums(model, places)
+    theirs = Learner(wide, classes=CLASSES).labeled_sums(replace(model, seed=99), places)
+    assert ours.total_weight == theirs.total_weight == ITEMS
+    for sums, seed in ((ours, model.seed), (theirs, 99)):
+        core = projection(21, seed=seed).T @ sums.sketch
+        assert np.array_equal(core, core.T)
+    assert not np.array_equal(ours.sketch, theirs.sketch)
 
 
 @settings(deadline=None, max_examples=20)

@@ -10,7 +10,11 @@ from strategies.aggregation.fixed_point import (
     HEAD_FRACTION,
     INPUT_FRACTION,
     INPUT_LIMIT,
-    TERM_FRACTION,
+    LOSS_FRACTION,
+    LOSS_LIMIT_NATS,
+    MAX_WIDTH,
+    RESIDUAL_FRACTION,
+    ROOT_FRACTION,
     TOTAL_WEIGHT_LIMIT,
     WEIGHT_FRACTION,
     WEIGHT_LIMIT,
@@ -24,10 +28,15 @@ UNIT = 2.0 ** (INPUT_FRACTION + HEAD_FRACTION)
 
 def test_the_budget_in_the_docstring_adds_up():
     assert INPUT_LIMIT * HEAD_COLUMN_LIMIT <= 2**53
-    assert BLOCK_ROWS * WEIGHT_LIMIT * INPUT_LIMIT**2 <= 2**53
-    residual = (WEIGHT_LIMIT >> WEIGHT_FRACTION) << TERM_FRACTION
+    heaviest = WEIGHT_LIMIT >> WEIGHT_FRACTION
+    items = TOTAL_WEIGHT_LIMIT >> WEIGHT_FRACTION
+    longest_root = (INPUT_LIMIT >> (INPUT_FRACTION - ROOT_FRACTION)) ** 2 * heaviest
+    assert BLOCK_ROWS * MAX_WIDTH * longest_root <= 2**53
+    assert items * MAX_WIDTH * longest_root / heaviest * 1.07 <= 2**63
+    residual = heaviest << RESIDUAL_FRACTION
     assert BLOCK_ROWS * residual * INPUT_LIMIT <= 2**53
-    assert TOTAL_WEIGHT_LIMIT * INPUT_LIMIT**2 <= 2**63
+    assert items * 2**RESIDUAL_FRACTION * INPUT_LIMIT <= 2**63
+    assert items * 2**LOSS_FRACTION * LOSS_LIMIT_NATS <= 2**63
 
 
 @settings(deadline=None)
