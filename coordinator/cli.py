@@ -67,5 +67,11 @@ def answer(config: Config = _CONFIG, keys: Keys = _KEYS) -> None:
     """
     from coordinator.labels.terminal import answer_queue
 
-    given = answer_queue(config, keys, ask=input, say=typer.echo)
+    given = answer_queue(
+        config,
+        keys,
+        ask=input,
+        say=typer.echo,
+        emphasize=lambda text: typer.style(text, reverse=True),
+    )
     typer.echo(f"{given} answers given")

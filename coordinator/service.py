@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.flower_settings import FlowerSettings, is_loopback
 from coordinator.inbox import Inbox
 from coordinator.labels.desk import AwaitAnswers
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
+from coordinator.processes import alone
+from coordinator.pulse import Pulse
 from coordinator.rounds.machine import (
     Evaluated,
     Labeled,
@@ -29,6 +32,7 @@ from fieldvote.settings import load_settings
 from fieldvote.task import Task
 
 STORE_FILE = "campaign.sqlite"
+LOG_FILE = "campaign.log"  # what the campaign says, line by line
 _RETRY_S = 2.0
 
 
@@ -42,8 +46,9 @@ class CoordinatorSettings:
         rounds: How many rounds to turn.
         quorum: Training devices that must be there before a round begins.
         answers_wait_s: How long a round waits for people; later answers count in the next.
-        address: Where the SuperLink listens, host:port; loopback unless a proxy stands before it.
+        address: Where the SuperLink listens, host:port; without TLS on loopback only.
         campaign: What the rounds do.
+        flower: TLS, registered devices, or a SuperLink that runs already.
     """
 
     folder: str
@@ -53,13 +58,21 @@ class CoordinatorSettings:
     quorum: int = 1
     answers_wait_s: float = 86400.0
     address: str = "127.0.0.1:9092"
+    flower: FlowerSettings = field(default_factory=FlowerSettings)
 
     def __post_init__(self) -> None:
         """Refuse what no campaign can do."""
         if self.rounds < 1 or self.quorum < 1:
             raise SettingsError("rounds and quorum: expected 1 or more")
-        if not self.address.rpartition(":")[2].isdigit() or not self.address.rpartition(":")[0]:
+        host, _, port = self.address.rpartition(":")
+        if not port.isdigit() or not host:
             raise SettingsError(f"address: expected host:port, got '{self.address}'")
+        if not self.flower.ca and not is_loopback(host):
+            # without TLS anyone between a device and us could read sums and forge requests
+            raise SettingsError(
+                f"address: {host} is not loopback, so TLS is needed: set flower.ca and, unless the"
+                " SuperLink is joined, flower.certificate and flower.key"
+            )
 
     @staticmethod
     def load(path: Path) -> "CoordinatorSettings":
@@ -73,6 +86,7 @@ class CoordinatorSettings:
             settings,
             folder=str(path.parent / settings.folder),
             task=str(path.parent / settings.task),
+            flower=settings.flower.beside(path.parent),
         )
 
 
@@ -94,38 +108,72 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
     return Store(folder / STORE_FILE, now=lambda: datetime.now(UTC))
 
 
-def drive(config: Path, transport: Transport, say: Callable[[str], None]) -> None:
+def drive(config: Path, transport: Transport, pulse: Pulse) -> None:
     """Turn the campaign's rounds over a transport, from where it stands to its last round.
 
     Waits for the quorum, and again whenever nobody answers: a fleet comes and goes.
+
+    Raises:
+        UnavailableError: another process drives this campaign.
     """
     settings = CoordinatorSettings.load(config)
     task = Task.load(Path(settings.task))
     store = open_store(settings, make=True)
+    refusal = "another run drives this campaign"
     try:
-        scheduler = Scheduler(
-            Parts(
-                task=task,
-                settings=settings.campaign,
-                store=store,
-                inbox=Inbox(store, shapes_of(task)),
-                shelf=Shelf(Path(settings.folder) / "models"),
-                labeling=AwaitAnswers(
-                    wait_s=settings.answers_wait_s, now_s=time.monotonic, sleep_s=time.sleep
+        with alone(Path(settings.folder) / "drive.lock", refusal):
+            scheduler = Scheduler(
+                Parts(
+                    task=task,
+                    settings=settings.campaign,
+                    store=store,
+                    inbox=Inbox(store, shapes_of(task)),
+                    shelf=Shelf(Path(settings.folder) / "models"),
+                    labeling=AwaitAnswers(
+                        wait_s=settings.answers_wait_s,
+                        now_s=time.monotonic,
+                        sleep_s=_telling(store, pulse),
+                    ),
+                    transport=transport,
                 ),
-                transport=transport,
-            ),
-            watch=lambda progress: say(_sentence(progress)),
-        )
-        while not _over(scheduler.state, settings):
-            try:
-                scheduler.greet(settings.quorum)
-                scheduler.run_round()
-            except UnavailableError as err:
-                say(f"waiting: {err}")
-                time.sleep(_RETRY_S)
+                watch=lambda progress: pulse(_sentence(progress)),
+            )
+            pulse(_standing(scheduler.state, settings))
+            while not _over(scheduler.state, settings):
+                try:
+                    scheduler.greet(settings.quorum)
+                    scheduler.run_round()
+                except UnavailableError as err:
+                    pulse.waiting(f"waiting: {err}", about=str(err))
+                    time.sleep(_RETRY_S)
     finally:
         store.close()
+
+
+def _telling(store: Store, pulse: Pulse) -> Callable[[float], None]:
+    """Return a sleep for the wait for people, that says how many answers are still missing."""
+    asked: set[bytes] = set()
+
+    def sleep(seconds: float) -> None:
+        open_ = {candidate.item for candidate in store.queue()}
+        if not open_ <= asked:  # another round's wait
+            asked.clear()
+            asked.update(open_)
+        pulse.waiting(
+            f"waiting for people: {len(asked - open_)} of {len(asked)} candidates are answered",
+            about="people",
+        )
+        time.sleep(seconds)
+
+    return sleep
+
+
+def _standing(state: RoundState, settings: CoordinatorSettings) -> str:
+    """Return what is driven, and from where."""
+    name, rounds = settings.campaign.name, settings.rounds
+    if state.phase is Phase.NONE:
+        return f"campaign {name}: begins, {rounds} rounds"
+    return f"campaign {name}: goes on at round {state.number} of {rounds}, {state.phase.value}"
 
 
 def status_of(config: Path) -> dict[str, str | int | float]:

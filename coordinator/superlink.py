@@ -1,182 +1,188 @@
-"""Starting and supervising Flower's SuperLink and run, on this machine and on loopback."""
+"""Flower's SuperLink and run around a campaign: started, watched, started again, ended.
 
-import os
-import signal
+A run ends with its SuperLink and cannot be resumed (its late replies are refused). So everything
+that lasts is in the campaign's store, and whatever ends early is followed by a new run.
+"""
+
+import re
+import ssl
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from coordinator.service import CoordinatorSettings, is_finished
-from fieldvote.errors import MissingExtraError, StoreError, UnavailableError
+from coordinator.processes import alone, end_all, stopping
+from coordinator.service import LOG_FILE, CoordinatorSettings, is_finished
+from coordinator.site import LINK, Site, program
+from coordinator.supervision import supervise
+from fieldvote.task import Task
 
-_LINK = "fieldvote"  # what our SuperLink is called in Flower's own settings
 _START_S = 60.0
-_STOP_S = 10.0
-_APP = """\
-[project]
-name = "fieldvote-campaign"
-version = "1.0.0"
-description = "Configuration of one campaign; the code is what each side has installed."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "fieldvote"
-
-[tool.flwr.app.components]
-serverapp = "coordinator.app:app"
-clientapp = "edge.app:app"
-
-[tool.flwr.app.config]
-config = ""
-"""
+_COMMAND_S = 8.0
+_LOOK_S = 0.2
+_RUN_LOG = "run.log"
+_STARTED_RUN = re.compile(r"Successfully started run (\d+)")
 
 
 def serve(config: Path, say: Callable[[str], None]) -> None:
-    """Run a campaign over a SuperLink of our own until it ends or a signal comes.
+    """Run a campaign over Flower until it is finished or a signal comes.
 
     Raises:
-        UnavailableError: the SuperLink did not start, or the run was not accepted.
+        InputError: the settings, the task or a file they name cannot be used.
+        UnavailableError: another coordinator serves this folder, or nothing stays up.
     """
     settings = CoordinatorSettings.load(config)
-    folder = Path(settings.folder).resolve()
-    environment = _flower_home(folder / "flower", settings.address)
-    app = folder / "app"
-    try:
-        app.mkdir(parents=True, exist_ok=True)
-        (app / "pyproject.toml").write_text(_APP, encoding="utf-8")
-    except OSError as err:
-        raise StoreError(f"{app}: cannot be written ({err.strerror or err})") from err
-    with _terminating(), _superlink(settings.address, folder, environment):
-        say(f"devices reach the campaign at {settings.address}")
-        run = [_program("flwr"), "run", str(app), _LINK, "--stream"]
-        chosen = ["--run-config", f'config="{config.resolve()}"']
-        _relay([*run, *chosen], environment, folder / "run.log", say)
-    if not is_finished(settings):
-        raise UnavailableError(f"the run ended early, nothing is lost: see {folder / 'run.log'}")
-
-
-@contextmanager
-def _superlink(address: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Start a SuperLink, wait until it answers, and stop it and its children in the end."""
-    host, _, port = address.rpartition(":")
-    command = [
-        _program("flower-superlink"),
-        "--insecure",
-        "--disable-runtime-dependency-installation",
-        *("--host", host, "--port", port, "--database", str(folder / "superlink.sqlite")),
-    ]
-    with (folder / "superlink.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own command line
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
+    settings.flower.check_files()
+    Task.load(Path(settings.task))
+    site = Site.at(config.resolve(), settings)
+    refusal = f"a coordinator is serving {site.folder}; stop it first"
+    with stopping() as stop, alone(site.folder / "serve.lock", refusal):
+        site.prepare()
+        if left := end_all(site.mark):
+            say(f"ended {left} programs a coordinator before this one had left behind")
+        if settings.flower.authenticate_devices:
+            say(f"each device is registered once: {site.registration}")
+        supervise(
+            lambda: _attempt(site, say, stop),
+            finished=lambda: is_finished(settings),
+            stop=stop,
+            say=say,
+            now_s=time.monotonic,
         )
-    try:
-        _wait_for(f"http://{address}/health", process, folder / "superlink.log")
-        yield
-    finally:
-        _stop(process)
+        say("stopped" if stop.is_set() else "the campaign is finished")
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the SuperLink answers."""
+def _attempt(site: Site, say: Callable[[str], None], stop: Event) -> str:
+    """Drive the campaign in one run of Flower's. Return why it ended; leave nothing running."""
+    with _Attempt(site, say) as attempt:
+        if site.settings.flower.join:
+            _stop_run(site)
+            say(f"joining the SuperLink at {site.address}")
+        else:
+            link = attempt.start_superlink()
+            if reason := _await_health(site, link, stop):
+                return reason
+            say(f"devices reach the campaign at {site.settings.address}")
+        attempt.submit()
+        while not stop.is_set():
+            if attempt.repeat() and is_finished(site.settings):
+                return "the campaign is finished"
+            if reason := attempt.over():
+                return reason
+            stop.wait(_LOOK_S)
+        return "stopped"
+
+
+class _Attempt:
+    """What was started for one run; all of it is ended with it."""
+
+    def __init__(self, site: Site, say: Callable[[str], None]) -> None:
+        """Start nothing yet."""
+        self._site = site
+        self._say = say
+        self._link: subprocess.Popen[bytes] | None = None
+        self._run: subprocess.Popen[bytes] | None = None
+        self._heard = 0
+
+    def __enter__(self) -> "_Attempt":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._site.settings.flower.join and not is_finished(self._site.settings):
+            _stop_run(self._site)
+        end_all(self._site.mark, [p for p in (self._link, self._run) if p is not None])
+        self.repeat()
+
+    def start_superlink(self) -> subprocess.Popen[bytes]:
+        """Start the SuperLink, in a session of its own, so that Ctrl-C reaches us and not it."""
+        with (self._site.folder / "superlink.log").open("ab") as log:
+            self._link = subprocess.Popen(  # noqa: S603  # our own command line
+                self._site.superlink_command(),
+                stdout=log,
+                stderr=log,
+                env=self._site.environment,
+                start_new_session=True,
+            )
+        return self._link
+
+    def submit(self) -> None:
+        """Submit a run, and keep what Flower says of it."""
+        site = self._site
+        said = site.folder / LOG_FILE
+        self._heard = said.stat().st_size if said.is_file() else 0
+        with (site.folder / _RUN_LOG).open("ab") as log:
+            self._run = subprocess.Popen(  # noqa: S603  # our own command line
+                [
+                    *(program("flwr"), "run", str(site.app), LINK, "--stream"),
+                    *("--run-config", f'config="{site.config}"'),
+                ],
+                stdout=log,
+                stderr=log,
+                env=site.environment,
+                start_new_session=True,
+            )
+
+    def over(self) -> str:
+        """Return why the attempt is over; an empty string while it is not."""
+        if self._link is not None and self._link.poll() is not None:
+            return f"the SuperLink ended: see {self._site.folder / 'superlink.log'}"
+        if self._run is not None and self._run.poll() is not None:
+            return f"the run ended early: see {self._site.folder / _RUN_LOG}"
+        return ""
+
+    def repeat(self) -> bool:
+        """Say what the campaign has said since the last look. Return whether there was anything.
+
+        It says it in a file of its own: Flower's log stream may stall, or end with the SuperLink.
+        """
+        try:
+            with (self._site.folder / LOG_FILE).open("rb") as log:
+                log.seek(self._heard)
+                whole, line_end, _ = log.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return False
+        self._heard += len(whole) + len(line_end)
+        for line in whole.decode("utf-8", errors="replace").splitlines():
+            self._say(line)
+        return bool(line_end)
+
+
+def _await_health(site: Site, link: subprocess.Popen[bytes], stop: Event) -> str:
+    """Return an empty string once the SuperLink answers, or why it does not."""
+    log = site.folder / "superlink.log"
+    ca = site.settings.flower.ca
+    trust = ssl.create_default_context(cafile=ca) if ca else None
+    url = f"{'https' if ca else 'http'}://{site.address}/health"
     end = time.monotonic() + _START_S
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise UnavailableError(f"the SuperLink stopped at once; see {log}")
+    while time.monotonic() < end and not stop.is_set():
+        if link.poll() is not None:
+            return f"the SuperLink did not start: see {log}"
         try:
-            with urlopen(url, timeout=2.0):  # noqa: S310  # our own loopback address
-                return
+            with urlopen(url, timeout=2.0, context=trust):  # noqa: S310  # the operator's address
+                return ""
         except (URLError, OSError):
-            time.sleep(0.2)
-    raise UnavailableError(f"the SuperLink did not answer within {_START_S:.0f} s; see {log}")
+            stop.wait(_LOOK_S)
+    return "stopped" if stop.is_set() else f"no answer from {site.address} in time: see {log}"
 
 
-def _relay(
-    command: list[str], environment: dict[str, str], log: Path, say: Callable[[str], None]
-) -> None:
-    """Run a command, keep what it prints in a log, and repeat what our own app says in it."""
-    with (
-        log.open("a", encoding="utf-8") as kept,
-        subprocess.Popen(  # noqa: S603  # our own command line
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            text=True,
-            start_new_session=True,
-        ) as process,
-    ):
+def _stop_run(site: Site) -> None:
+    """Stop the run we submitted last, if it still runs; nobody else would."""
+    place = site.folder / _RUN_LOG
+    started = _STARTED_RUN.findall(place.read_text("utf-8", "replace")) if place.is_file() else []
+    if not started:
+        return
+    with place.open("ab") as log:
         try:
-            for line in process.stdout or ():
-                kept.write(line)
-                kept.flush()
-                if line.startswith(SAID):
-                    say(line.removeprefix(SAID).rstrip())
-        finally:
-            if process.poll() is None:
-                _stop(process)
-
-
-SAID = "fieldvote> "
-"""What the campaign's own lines begin with in Flower's log stream."""
-
-
-def _stop(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """Stop a process and its session: politely, then not."""
-    for number, wait_s in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _STOP_S)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(wait_s)
-        except ProcessLookupError:
-            return
+            subprocess.run(  # noqa: S603  # our own command line
+                [program("flwr"), "stop", started[-1], LINK],
+                stdout=log,
+                stderr=log,
+                env=site.environment,
+                timeout=_COMMAND_S,
+                check=False,  # it may have ended by itself
+            )
         except subprocess.TimeoutExpired:
-            continue
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Turn SIGTERM into the exception Ctrl-C raises, so that everything started is stopped."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _flower_home(home: Path, address: str) -> dict[str, str]:
-    """Return the environment Flower's programs run in: a home of their own, and no calls home."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "{_LINK}"\n\n'
-            f'[superlink.{_LINK}]\naddress = "{address}"\ninsecure = true\n',
-            encoding="utf-8",
-        )
-    except OSError as err:
-        raise StoreError(f"{home}: cannot be written ({err.strerror or err})") from err
-    return {
-        **os.environ,
-        # SuperLink starts its helpers by name
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "FLWR_HOME": str(home),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    }
-
-
-def _program(name: str) -> str:
-    """Return the path of one of Flower's programs."""
-    path = Path(sys.executable).parent / name
-    if not path.is_file():
-        raise MissingExtraError("serving a campaign", "flower")
-    return str(path)
+            return

@@ -1,5 +1,6 @@
 """An annotator at a terminal: one masked item at a time, one key per class."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,37 +13,78 @@ from privacy.sealing import SealingKey, SigningKey
 
 _LABELING, _SIGNING = "labeling.key", "desk.key"
 _SKIP, _QUIT = "s", "q"
+_MASK = re.compile(r"\[[A-Z]+_\d+\]")
 
 
 class TerminalAnnotator:
-    """Shows an item and reads a number; s skips, q stops for now."""
+    """Shows an item and reads a number; s skips, q or the end of the input stops for now.
+
+    Attributes:
+        seen: Items shown.
+        given: Answers given.
+    """
 
     def __init__(
-        self, classes: tuple[str, ...], *, ask: Callable[[str], str], say: Callable[[str], None]
+        self,
+        classes: tuple[str, ...],
+        *,
+        total: int,
+        ask: Callable[[str], str],
+        say: Callable[[str], None],
+        emphasize: Callable[[str], str] = str,
     ) -> None:
-        """Offer these classes."""
+        """Offer these classes.
+
+        Args:
+            classes: Their names; the place of one is its key.
+            total: How many items wait.
+            ask: Shows a prompt and returns what was typed; EOFError where the input ends.
+            say: Shows a line.
+            emphasize: Makes what is masked stand out.
+        """
         self._classes = classes
+        self._total = total
         self._ask = ask
         self._say = say
+        self._emphasize = emphasize
         self._stopped = False
+        self.seen = 0
         self.given = 0
 
     def answer(self, item: MaskedItem) -> int | None:
         """Return the class that was typed, None for skip and after quit."""
         if self._stopped:
             return None
-        self._say("")
-        self._say(_shown(item))
-        choices = "  ".join(f"{place} {name}" for place, name in enumerate(self._classes))
+        if not self.seen:
+            self._say(self._legend())
+        self.seen += 1
+        self._say(f"\n{self.seen} of {self._total}")
+        self._say(_MASK.sub(lambda mask: self._emphasize(mask[0]), _shown(item)))
         while True:
-            typed = self._ask(f"{choices}  {_SKIP} skip  {_QUIT} quit > ").strip().lower()
+            typed = self._typed()
             if typed in (_SKIP, _QUIT):
                 self._stopped = typed == _QUIT
                 return None
-            if typed.isdigit() and int(typed) < len(self._classes):
+            # int() would take digits of every script, and isdigit() some that int() does not
+            if typed.isascii() and typed.isdigit() and int(typed) < len(self._classes):
                 self.given += 1
                 return int(typed)
             self._say(f"type 0 to {len(self._classes) - 1}, {_SKIP} or {_QUIT}")
+
+    def _typed(self) -> str:
+        """Return what was typed; the end of the input is a quit."""
+        try:
+            return self._ask(f"0-{len(self._classes) - 1} {_SKIP} {_QUIT} > ").strip().lower()
+        except EOFError:
+            return _QUIT
+
+    def _legend(self) -> str:
+        """Return what the keys mean."""
+        width = len(str(len(self._classes) - 1))
+        keys = [f"  {place:>{width}}  {name}" for place, name in enumerate(self._classes)]
+        more = [f"  {_SKIP:>{width}}  skip", f"  {_QUIT:>{width}}  quit; what is answered stays"]
+        masked = f"{self._emphasize('[WORD_1]')} stands for what stayed on the device"
+        return "\n".join(("keys", *keys, *more, masked))
 
 
 def make_keys(folder: Path, entropy: Callable[[int], bytes]) -> dict[str, str]:
@@ -67,28 +109,45 @@ def make_keys(folder: Path, entropy: Callable[[int], bytes]) -> dict[str, str]:
 
 
 def answer_queue(
-    config: Path, keys: Path, *, ask: Callable[[str], str], say: Callable[[str], None]
+    config: Path,
+    keys: Path,
+    *,
+    ask: Callable[[str], str],
+    say: Callable[[str], None],
+    emphasize: Callable[[str], str] = str,
 ) -> int:
     """Work through the queue of a campaign with whoever sits at the terminal.
 
     Returns:
         How many answers were given.
+
+    Raises:
+        InputError: there are no keys, no campaign, or the keys open nothing that waits.
     """
     settings = CoordinatorSettings.load(config)
     task = Task.load(Path(settings.task))
-    annotator = TerminalAnnotator(task.classes, ask=ask, say=say)
-    desk = Desk(
-        read_keys(keys),
-        annotator,
-        task=task.digest,
-        classes=len(task.classes),
-        price=settings.campaign.price,
-    )
+    held = read_keys(keys)
     store = open_store(settings)
     try:
+        annotator = TerminalAnnotator(
+            task.classes, total=len(store.queue()), ask=ask, say=say, emphasize=emphasize
+        )
+        desk = Desk(
+            held,
+            annotator,
+            task=task.digest,
+            classes=len(task.classes),
+            price=settings.campaign.price,
+        )
+        waiting = len(store.queue())
         desk.work(store)
     finally:
         store.close()
+    if waiting and not annotator.seen:
+        raise InputError(
+            f"{keys}: none of {waiting} candidates opens with these keys; they are sealed to"
+            " another desk"
+        )
     return annotator.given
 
 
@@ -112,7 +171,17 @@ def read_keys(folder: Path) -> DeskKeys:
 def _shown(item: MaskedItem) -> str:
     """Return an item as text."""
     if item.text or not item.names:
-        return item.text
+        return _printable(item.text)
     width = max(len(name) for name in item.names)
     pairs = zip(item.names, item.values, strict=True)
-    return "\n".join(f"  {name:<{width}}  {value or '-'}" for name, value in pairs)
+    return "\n".join(_printable(f"  {name:<{width}}  {value or '-'}") for name, value in pairs)
+
+
+def _printable(text: str) -> str:
+    """Return text with line breaks, and nothing else that moves a cursor.
+
+    A device that lies could otherwise repaint the terminal, and what is asked in it.
+    """
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )

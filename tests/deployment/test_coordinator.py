@@ -1,0 +1,244 @@
+"""A coordinator over a real SuperLink with TLS and registered devices, and what may kill it."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.flower.keys import node_key
+from fieldvote.task import Task
+from strategies.labeling import VoteSummary
+from tests.deployment.processes import (
+    BIN,
+    CERTIFICATES,
+    FIELDVOTE,
+    call,
+    environment,
+    free_port,
+    make_certificates,
+    nobody_left,
+    programs_of,
+    running,
+    wait_for,
+)
+
+DEVICES = ("one", "two")
+TEXTS = [f"see you at home, number {n}" if n % 2 else f"win a prize, number {n}" for n in range(24)]
+# an agent as it is, except that it says when it is asked, and takes its time if a file says so
+SLOW_AGENT = """
+import pathlib, sys, time
+import edge.agent
+real, folder = edge.agent.Agent.handle, pathlib.Path(sys.argv[1])
+def handle(self, request):
+    if (folder / "slow").exists():
+        (folder / "busy").touch()
+        time.sleep(3)
+    return real(self, request)
+edge.agent.Agent.handle = handle
+sys.argv[1:] = ["edge", "run", "--config", sys.argv[2]]
+from fieldvote.cli import main
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A task, a desk, two devices and a coordinator, in one folder."""
+
+    folder: Path
+
+    @property
+    def said(self) -> str:
+        """What the coordinators have printed so far."""
+        path = self.folder / "coordinator.log"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def await_said(self, words: str, limit_s: float = 60, *, times: int = 1) -> None:
+        """Return when a coordinator has printed these words."""
+        wait_for(lambda: self.said.count(words) >= times, limit_s, self.folder)
+
+    def superlink(self) -> int:
+        """Return the PID of the SuperLink."""
+        [pid] = programs_of(self.folder, "flower-superlink")
+        return pid
+
+    def register(self) -> None:
+        """Make the devices known, by the command the coordinator prints."""
+        self.await_said("devices reach")
+        [command] = re.findall(r"registered once: (.*)", self.said)
+        for name in DEVICES:
+            words = command.replace("KEY.pub", str(self.folder / name / "node.key.pub"))
+            subprocess.run(
+                words, shell=True, check=True, cwd=self.folder, env=environment(self.folder),
+                capture_output=True,
+            )  # fmt: skip
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return what the campaign's store says."""
+        with closing(sqlite3.connect(self.folder / "state" / "campaign.sqlite")) as store:
+            return store.execute(query).fetchall()
+
+    def assert_everything_was_counted_once(self, *, labels: int) -> None:
+        """Compare what devices have given with what the coordinator has taken."""
+        assert self.rows("SELECT count(*), sum(delivered) FROM label") == [(labels, labels)]
+        assert self.rows("SELECT count(*) FROM pending") == [(0,)]
+        ledgers = [
+            json.loads(
+                call(self.folder, "edge", "ledger", "--config", f"{name}/device.toml", "--json")
+            )
+            for name in DEVICES
+        ]
+        assert sum(row["candidates"] for ledger in ledgers for row in ledger) == labels
+        task = Task.load(self.folder / "my-task")
+        [[votes]] = self.rows("SELECT vector FROM total WHERE name = 'votes'")
+        summary = VoteSummary.from_vector(
+            np.frombuffer(votes, dtype="<i8").astype(np.int64),
+            functions=len(task.functions),
+            classes=len(task.classes),
+        )
+        assert summary.items == len(TEXTS)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Two devices over TLS that nobody knows yet; whatever starts here is gone in the end."""
+    call(tmp_path, "new", "my-task")
+    public = call(tmp_path, "labels", "keys", "--keys", "desk")
+    make_certificates(tmp_path)
+    port = free_port()
+    files = "".join(f'{name} = "{path}"\n' for name, path in CERTIFICATES.items())
+    (tmp_path / "coordinator.toml").write_text(
+        'folder = "state"\ntask = "my-task"\nrounds = 2\nquorum = 2\nanswers_wait_s = 100\n'
+        f'address = "127.0.0.1:{port}"\n'
+        f"[flower]\nauthenticate_devices = true\n{files}"
+        '[campaign]\nname = "killed"\nsurveyed_share = 1.0\nlabels_per_device = 2\n'
+        "deadline_s = 20\n"
+    )
+    for place, name in enumerate(DEVICES):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "sketch.key").write_bytes(bytes(8))
+        (folder / "items.txt").write_text("\n".join(TEXTS[place::2]))
+        (folder / "device.toml").write_text(
+            'folder = "state"\ntask = "../my-task"\nsketch_secret = "sketch.key"\n'
+            f'items = "items.txt"\n{public}'
+            f'[flower]\nsuperlink = "127.0.0.1:{port}"\nca = "../ca.pem"\nkey = "node.key"\n'
+        )
+        node_key(folder / "node.key")
+    with nobody_left(tmp_path), ExitStack() as stack:
+        for name in DEVICES:
+            agent = [sys.executable, "-c", SLOW_AGENT, str(tmp_path), f"{name}/device.toml"]
+            stack.enter_context(running(agent, tmp_path, f"{name}.log"))
+        yield Site(tmp_path)
+
+
+@contextmanager
+def serving(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    with running([FIELDVOTE, "coordinator", "serve"], site.folder, "coordinator.log") as process:
+        yield process
+
+
+def answer_two_each(site: Site) -> None:
+    call(site.folder, "labels", "answer", typed="0\n1\n0\n1\n")
+
+
+@pytest.mark.slow
+def test_a_superlink_that_is_killed_costs_a_campaign_nothing(site: Site) -> None:
+    with serving(site) as coordinator:
+        site.register()
+        site.await_said("waiting for people")
+        # idle: every device is done, people are awaited
+        os.kill(site.superlink(), signal.SIGKILL)
+        site.await_said("goes on at round 1 of 2, candidates in")
+        answer_two_each(site)
+        site.await_said("round 1: evaluated")
+        # busy: both devices work on a request when their SuperLink goes
+        (site.folder / "slow").touch()
+        wait_for((site.folder / "busy").exists, 60, site.folder)
+        (site.folder / "slow").unlink()
+        os.kill(site.superlink(), signal.SIGKILL)
+        site.await_said("goes on at", times=2)
+        site.await_said("round 2: candidates in")
+        answer_two_each(site)
+        coordinator.wait(60)
+        assert coordinator.returncode == 0, site.said
+    assert site.said.count("the SuperLink ended") == 2
+    assert [site.said.count(f"round {n}: evaluated") for n in (1, 2)] == [1, 1]
+    site.assert_everything_was_counted_once(labels=6)
+
+
+@pytest.mark.slow
+def test_a_coordinator_that_is_killed_goes_on_and_one_that_is_stopped_leaves_nothing(
+    site: Site,
+) -> None:
+    with serving(site) as first:
+        site.register()
+        site.await_said("waiting for people")
+        left = set(programs_of(site.folder / "state"))
+        first.kill()
+        first.wait(5)
+    with serving(site) as second:
+        site.await_said("had left behind")
+        site.await_said("goes on at round 1 of 2, candidates in")
+        assert not left & set(programs_of(site.folder / "state"))
+        refused = subprocess.run(
+            [FIELDVOTE, "coordinator", "serve"], cwd=site.folder, env=environment(site.folder),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 4
+        assert "a coordinator is serving" in refused.stderr
+        group = os.getpgid(second.pid)
+        began = time.monotonic()
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(20) == 0
+        assert time.monotonic() - began < 10
+        assert programs_of(site.folder / "state") == {}
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)
+    answer_two_each(site)
+    with serving(site) as third:
+        site.await_said("round 2: candidates in", 90)
+        answer_two_each(site)
+        assert third.wait(60) == 0, site.said
+    site.assert_everything_was_counted_once(labels=6)
+
+
+@pytest.mark.slow
+def test_a_coordinator_joins_a_superlink_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+    call(tmp_path, "new", "my-task")
+    make_certificates(tmp_path)
+    address = f"127.0.0.1:{(port := free_port())}"
+    (tmp_path / "coordinator.toml").write_text(
+        f'folder = "state"\ntask = "my-task"\naddress = "{address}"\n'
+        '[flower]\njoin = true\nca = "ca.pem"\n[campaign]\nname = "joined"\n'
+    )
+    link = [
+        str(BIN / "flower-superlink"), "--disable-runtime-dependency-installation",
+        "--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem", "--ssl-keyfile",
+        "server.key", "--host", "127.0.0.1", "--port", str(port), "--database", "link.sqlite",
+    ]  # fmt: skip
+    site = Site(tmp_path)
+    with nobody_left(tmp_path), running(link, tmp_path, "link.log") as superlink:
+        wait_for(lambda: "Uvicorn running" in (tmp_path / "link.log").read_text(), 60, tmp_path)
+        with serving(site) as killed:
+            site.await_said("waiting: 0 training devices are there")
+            killed.kill()
+        # the run outlives a coordinator that was killed; the next one ends it and begins its own
+        with serving(site) as stopped:
+            site.await_said("waiting: 0 training devices are there", times=2)
+            stopped.send_signal(signal.SIGTERM)
+            assert stopped.wait(20) == 0
+        assert superlink.poll() is None
+        wait_for(lambda: not programs_of(tmp_path, "flwr-serverapp"), 20, tmp_path)
