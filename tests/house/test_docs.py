@@ -70,7 +70,7 @@ def test_every_command_is_documented() -> None:
     ).stdout
     commands = re.findall(r"^[│ ]+([a-z]+)  ", listed, flags=re.MULTILINE)
     assert "simulate" in commands
-    for group in ("edge", "coordinator"):
+    for group in ("edge", "coordinator", "labels"):
         helped = subprocess.run(
             [str(BIN / "fieldvote"), group, "--help"], capture_output=True, text=True, check=True
         ).stdout
