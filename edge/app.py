@@ -11,14 +11,12 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from edge.flower.objects import FIELD, RECORD, REFUSED
 from edge.outbox import ask
 from fieldvote.errors import FieldvoteError, SettingsError, WireError
 
 Door = Callable[[Context], Callable[[bytes], bytes]]
 """A node's context to the function that answers for its device."""
-
-RECORD, FIELD = "fieldvote", "message"
-REFUSED = 64  # our error code on the wire: the device said no, or could not
 
 
 def build_client_app(door: Door) -> ClientApp:

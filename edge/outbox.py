@@ -3,8 +3,8 @@
 Whatever leaves is built or checked here, in this order: the policy says whether it may; an item is
 redacted; a second, independent scan looks at what is left; the result is padded and sealed to the
 labeling key; the ledger is charged and has written it down; only then are there bytes to send. A
-hit in the second scan stops the item and is counted. No other module of this package opens a
-socket.
+hit in the second scan stops the item and is counted. The only other socket of this package is the
+light node's (:mod:`edge.flower`), which carries what was released here and nothing else.
 
 What an auditor finds in this file is all there is: five kinds of sums, offers without content, and
 sealed candidates that were asked for.

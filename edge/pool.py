@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fieldvote.errors import InputError, StoreError
 
-_SCHEMA = """
+_SCHEMAS = (
+    """
 CREATE TABLE item (
     position INTEGER PRIMARY KEY,       -- order of arrival, from 0
     id BLOB NOT NULL UNIQUE,            -- random, 16 bytes; the only name an item has outside
@@ -31,7 +32,22 @@ CREATE TABLE journal (request BLOB PRIMARY KEY, reply BLOB NOT NULL);
 CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 PRAGMA user_version = 1;
-"""
+""",
+    """
+CREATE TABLE parcel (                   -- messages of a Flower fleet; see edge.flower.journal
+    seq INTEGER PRIMARY KEY,            -- order of arrival
+    id TEXT NOT NULL UNIQUE,            -- what the SuperLink calls the message
+    head BLOB NOT NULL,                 -- its address, and the names of its objects
+    request BLOB,                       -- what it carries, once fetched and until answered
+    reply_head BLOB,                    -- the reply's address and error, once there is one
+    reply BLOB,                         -- what the reply carries
+    done INTEGER NOT NULL DEFAULT 0     -- whether the reply was pushed
+);
+PRAGMA user_version = 2;
+""",
+)
+"""Schema after schema: a file is brought from its version to the last when it is opened."""
+
 ID_BYTES = 16
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
@@ -58,16 +74,16 @@ class Pool:
                 raise
 
     def _prepare(self) -> None:
-        """Set the file up as we need it, and make the tables of a new one."""
+        """Set the file up as we need it, and make the tables it does not have yet."""
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         # what is purged is overwritten, else it would stay readable in the file's free pages
         self._db.execute("PRAGMA secure_delete = ON")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
-        elif version != 1:
-            raise StoreError(f"this pool has schema {version}; this program knows 1")
+        if version > len(_SCHEMAS):
+            raise StoreError(f"this pool has schema {version}; this program knows {len(_SCHEMAS)}")
+        for schema in _SCHEMAS[version:]:
+            self._db.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -187,6 +203,7 @@ class Pool:
         with self.changing():
             self._update("DELETE FROM item", [()])
             self._update("DELETE FROM journal", [()])
+            self._update("DELETE FROM parcel", [()])
         with _storing():
             # the write-ahead log holds copies of what was deleted
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -3,9 +3,9 @@
 import fcntl
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TypedDict
 
 from edge.device import POOL_FILE, ledger_of, opened, private_folder
@@ -31,10 +31,39 @@ def run_agent(config: Path, say: Callable[[str], None]) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _alone(private_folder(Path(settings.folder))), opened(settings) as device:
+    folder = private_folder(Path(settings.folder))
+    with _alone(folder), opened(settings) as device:
         say(f"{len(device.pool)} items, task {device.task.name}, on {settings.socket_path}")
-        serve(settings.socket_path, device.agent.handle, stop)
+        answer = _one_at_a_time(device.agent.handle)
+        with _in_fleet(settings, folder, answer, say, stop):
+            serve(settings.socket_path, answer, stop)
     say("stopped")
+
+
+def _one_at_a_time(answer: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Let the socket and the fleet take turns: a pool has one writer."""
+    turn = Lock()
+
+    def wait_and_answer(request: bytes) -> bytes:
+        with turn:
+            return answer(request)
+
+    return wait_and_answer
+
+
+def _in_fleet(
+    settings: EdgeSettings,
+    folder: Path,
+    answer: Callable[[bytes], bytes],
+    say: Callable[[str], None],
+    stop: Event,
+) -> AbstractContextManager[None]:
+    """Return what answers a Flower fleet beside the socket, if the settings name one."""
+    if settings.flower is None:
+        return nullcontext()
+    from edge.flower.running import on_flower
+
+    return on_flower(settings.flower, folder / POOL_FILE, answer, say=say, stop=stop)
 
 
 def status_of(config: Path) -> dict[str, str | int]:
@@ -53,9 +82,33 @@ def status_of(config: Path) -> dict[str, str | int]:
             "bytes_spent": f"{spent.size_bytes} of {limits.size_bytes}",
             "sums": "exact sums",
             "agent": "up" if settings.socket_path.is_socket() else "down",
+            **_node_rows(settings, pool),
         }
     finally:
         pool.close()
+
+
+def _node_rows(settings: EdgeSettings, pool: Pool) -> dict[str, str | int]:
+    """Return where the device stands in its Flower fleet, if it has one."""
+    if settings.flower is None:
+        return {}
+    from edge.flower.journal import STATE, NodeState, NodeStatus
+
+    status = NodeStatus.from_note(pool.note(STATE))
+    state = status.state.value
+    if status.state in (NodeState.ONLINE, NodeState.RETRYING) and not _is_running(settings):
+        state = f"not running, was {state}"
+    reason = {"node_reason": status.reason} if status.reason else {}
+    return {"node": state, "node_id": status.node_id or "none yet", **reason}
+
+
+def _is_running(settings: EdgeSettings) -> bool:
+    """Return whether an agent holds the folder's lock."""
+    try:
+        with _alone(Path(settings.folder)):
+            return False
+    except UnavailableError:
+        return True
 
 
 def ledger_rows(config: Path) -> list[LedgerRow]:

@@ -7,6 +7,35 @@ from fieldvote.errors import SettingsError
 from fieldvote.settings import load_settings
 
 _KEY_DIGITS = 64
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowerSettings:
+    """The device's own place in a Flower fleet, without a SuperNode.
+
+    Attributes:
+        superlink: Where the SuperLink listens, host:port.
+        ca: Certificates in PEM that the SuperLink's is checked against.
+        insecure: Whether to do without TLS; on loopback only, and without ca.
+        key: The node's private key, P-256 in SSH or PEM format; made if absent. Empty: flower.key
+            in the device's folder.
+    """
+
+    superlink: str
+    ca: str = ""
+    insecure: bool = False
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would send signatures and sums in the clear over a network."""
+        host, _, port = self.superlink.rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(f"superlink: expected host:port, got '{self.superlink}'")
+        if self.insecure and host not in _LOOPBACK:
+            raise SettingsError(f"insecure: only for {', '.join(_LOOPBACK)}, not for {host}")
+        if self.insecure == bool(self.ca):
+            raise SettingsError("ca: expected the file that vouches for the SuperLink, or insecure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +53,8 @@ class EdgeSettings:
         evaluates: Whether this device holds labels of its own and only evaluates.
         items: File the pool is filled from on first start: a .txt of one text a line, or an .npz
             with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
+        flower: The device's place in a Flower fleet. Without it the agent answers on its socket
+            only, where a stock SuperNode may stand.
     """
 
     folder: str
@@ -35,6 +66,7 @@ class EdgeSettings:
     trusted_keys: tuple[str, ...] = ()
     evaluates: bool = False
     items: str = ""
+    flower: FlowerSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that are none."""
@@ -62,6 +94,12 @@ class EdgeSettings:
             sketch_secret=beside(settings.sketch_secret),
             socket=beside(settings.socket),
             items=beside(settings.items),
+            flower=settings.flower
+            and replace(
+                settings.flower,
+                ca=beside(settings.flower.ca),
+                key=beside(settings.flower.key or f"{settings.folder}/flower.key"),
+            ),
         )
 
     @property

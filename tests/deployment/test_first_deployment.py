@@ -1,20 +1,23 @@
-"""The guide's deployment, over a real SuperLink and stock SuperNodes, on loopback."""
+"""The guide's deployment over a real SuperLink, on loopback: light nodes, and stock SuperNodes."""
 
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-BIN = Path(sys.executable).parent
+from tests.deployment.processes import (
+    BIN,
+    FIELDVOTE,
+    call,
+    free_port,
+    nobody_left,
+    running,
+    wait_for,
+)
+
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "first-deployment.md"
 PLANTED = ["Zbigniew", "0170555123"]
 TEXTS = [
@@ -25,69 +28,10 @@ TEXTS = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(command: list[str], folder: Path, log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program in a session of its own; stop it by its PID in the end."""
-    with (folder / log).open("wb") as out:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment(folder), stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if process.poll() is None:
-                os.killpg(process.pid, number)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    continue
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        "PATH": f"{BIN}:/usr/bin:/bin",
-        "HOME": str(folder),
-        "FLWR_HOME": str(folder / "flower"),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
-def call(folder: Path, *words: str, typed: str = "") -> str:
-    done = subprocess.run(
-        [str(BIN / "fieldvote"), *words],
-        cwd=folder,
-        env=environment(folder),
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def wait_for(what: Callable[[], bool], limit_s: float, folder: Path) -> None:
-    end = time.monotonic() + limit_s
-    while not what():
-        logs = {path.name: path.read_text("utf-8")[-2000:] for path in folder.glob("*.log")}
-        assert time.monotonic() < end, logs
-        time.sleep(0.5)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_the_guide_leads_from_nothing_to_two_trained_rounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodes", ["light", "stock"])
+def test_the_guide_leads_from_nothing_to_two_trained_rounds(tmp_path: Path, nodes: str) -> None:
     port = free_port()
     call(tmp_path, "new", "my-task")
     public = call(tmp_path, "labels", "keys", "--keys", "desk")
@@ -95,28 +39,31 @@ def test_the_guide_leads_from_nothing_to_two_trained_rounds(tmp_path: Path) -> N
     tables = re.findall(r"```toml\n(.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
     (tmp_path / "coordinator.toml").write_text(f'address = "127.0.0.1:{port}"\n{tables[0]}')
     for number in (1, 2):
-        lines = [line for line in tables[1].splitlines() if "_key" not in line]
+        own, flower, place = tables[1].partition("[flower]")
+        lines = [line for line in own.splitlines() if "_key" not in line]
         text = "\n".join(lines).replace("phone1", f"phone{number}")
-        (tmp_path / f"phone{number}.toml").write_text(f"{text}\n{public}")
+        table = flower + place.replace("9092", str(port)) if nodes == "light" else ""
+        (tmp_path / f"phone{number}.toml").write_text(f"{text}\n{public}\n{table}")
         (tmp_path / f"phone{number}.txt").write_text("\n".join(TEXTS[number - 1 :: 2]))
 
     def status() -> dict[str, object]:
         found: dict[str, object] = json.loads(call(tmp_path, "coordinator", "status", "--json"))
         return found
 
-    with ExitStack() as stack:
-        fieldvote = str(BIN / "fieldvote")
+    with nobody_left(tmp_path), ExitStack() as stack:
         for number in (1, 2):
-            phone = [fieldvote, "edge", "run", "--config", f"phone{number}.toml"]
+            phone = [FIELDVOTE, "edge", "run", "--config", f"phone{number}.toml"]
             stack.enter_context(running(phone, tmp_path, f"phone{number}.log"))
         serving = stack.enter_context(
-            running([fieldvote, "coordinator", "serve"], tmp_path, "coordinator.log")
+            running([FIELDVOTE, "coordinator", "serve"], tmp_path, "coordinator.log")
         )
         log = tmp_path / "coordinator.log"
         wait_for(lambda: "devices reach" in log.read_text(), 90, tmp_path)
         for number in (1, 2):
             path = tmp_path / f"phone{number}" / "agent.sock"
             wait_for(path.is_socket, 30, tmp_path)
+            if nodes == "light":
+                continue
             node = [str(BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}"]
             own = ["--port", str(free_port()), "--node-config", f'socket="{path}"']
             stack.enter_context(running([*node, *own], tmp_path, f"node{number}.log"))
@@ -130,8 +77,11 @@ def test_the_guide_leads_from_nothing_to_two_trained_rounds(tmp_path: Path) -> N
         assert serving.returncode == 0, log.read_text()
         assert "round 2: evaluated" in log.read_text()
         assert status()["labels"] == 6
-        ledger = json.loads(call(tmp_path, "edge", "ledger", "--config", "phone1.toml", "--json"))
-        assert sum(row["candidates"] for row in ledger) == 3
+        shipped = 0
+        for number in (1, 2):
+            words = ("edge", "ledger", "--config", f"phone{number}.toml", "--json")
+            shipped += sum(row["candidates"] for row in json.loads(call(tmp_path, *words)))
+        assert shipped == 6  # how many from which phone is partly drawn by lot
     stored = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*.sqlite*"))
     assert not any(secret.encode() in stored for secret in PLANTED)
     assert not list(tmp_path.rglob("agent.sock"))

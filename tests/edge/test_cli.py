@@ -194,3 +194,24 @@ def test_items_of_another_kind_are_one_line_and_an_exit_code(config: Path) -> No
     assert "items.txt: not UTF-8 at byte 0" in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert json.loads(edge(config, "status", "--json").stdout)["items"] == 0
+
+
+def test_status_says_where_the_device_stands_in_its_fleet(config: Path) -> None:
+    assert "node" not in json.loads(edge(config, "status", "--json").stdout or "{}")
+    used(config)
+    table = '\n[flower]\nsuperlink = "127.0.0.1:9"\ninsecure = true\n'
+    config.write_text(config.read_text() + table)
+    found = json.loads(edge(config, "status", "--json").stdout)
+    assert (found["node"], found["node_id"]) == ("never joined", "none yet")
+    with running(config) as process:
+        until = time.monotonic() + 20
+        while "retrying" not in edge(config, "status").stdout and time.monotonic() < until:
+            time.sleep(0.1)
+        found = json.loads(edge(config, "status", "--json").stdout)
+        assert found["node"] == "retrying"
+        assert "no SuperLink answers at 127.0.0.1:9" in found["node_reason"]
+        process.kill()
+        process.wait(10)
+    assert json.loads(edge(config, "status", "--json").stdout)["node"] == (
+        "not running, was retrying"
+    )

@@ -1,5 +1,6 @@
 """The pool: all or nothing, first answer stays, and what is deleted is gone."""
 
+import contextlib
 import sqlite3
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.pool import ID_BYTES, Pool
+from edge.pool import _SCHEMAS, ID_BYTES, Pool
 from fieldvote.errors import InputError, StoreError
 
 COLUMNS = ("gold", "arm", "answer", "answered_in", "summed")
@@ -228,12 +229,39 @@ def test_what_is_no_pool_is_refused_in_our_words(tmp_path: Path) -> None:
     newer = sqlite3.connect(tmp_path / "newer")
     newer.execute("PRAGMA user_version = 7")
     newer.close()
-    with pytest.raises(StoreError, match="schema 7; this program knows 1"):
+    with pytest.raises(StoreError, match="schema 7; this program knows 2"):
         Pool(tmp_path / "newer")
     pool = Pool(None)
     pool.close()
     with pytest.raises(StoreError):
         pool.ids()
+
+
+def test_a_pool_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_holds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pool.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(_SCHEMAS[0])
+        old.execute("INSERT INTO note VALUES ('a', x'62')")
+        old.commit()
+    for _ in range(2):
+        pool = Pool(path)
+        assert pool.note("a") == b"b"
+        pool.close()
+    with contextlib.closing(sqlite3.connect(path)) as now:
+        assert now.execute("PRAGMA user_version").fetchone() == (2,)
+        assert now.execute("SELECT count(*) FROM parcel").fetchone() == (0,)
+
+
+def test_a_purge_forgets_the_messages_on_their_way_too(tmp_path: Path) -> None:
+    pool = Pool(tmp_path / "pool.sqlite")
+    with contextlib.closing(sqlite3.connect(tmp_path / "pool.sqlite")) as other:
+        other.execute("INSERT INTO parcel (id, head) VALUES ('a', 'b')")
+        other.commit()
+        pool.purge()
+        assert other.execute("SELECT count(*) FROM parcel").fetchone() == (0,)
+    pool.close()
 
 
 def test_a_column_that_is_not_there_is_refused() -> None:

@@ -75,3 +75,51 @@ def test_what_the_file_may_not_say_is_refused_by_its_key(
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"device\.toml: cannot be read"):
         EdgeSettings.load(tmp_path / "device.toml")
+
+
+def flower(place: Path, *lines: str) -> Path:
+    file = written(place)
+    file.write_text("\n".join([file.read_text(), "[flower]", *lines]))
+    return file
+
+
+def test_a_place_in_a_fleet_has_its_paths_beside_the_file_and_a_key_in_the_folder(
+    tmp_path: Path,
+) -> None:
+    assert EdgeSettings.load(written(tmp_path)).flower is None
+    said = flower(tmp_path, 'superlink = "link.example:9092"', 'ca = "ca.pem"')
+    found = EdgeSettings.load(said).flower
+    assert found is not None
+    assert found.ca == str(tmp_path / "ca.pem")
+    assert found.key == str(tmp_path / "state" / "flower.key")
+    own = flower(tmp_path, 'superlink = "a:1"', 'ca = "ca.pem"', 'key = "/etc/node.key"')
+    found = EdgeSettings.load(own).flower
+    assert found is not None
+    assert found.key == "/etc/node.key"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (['superlink = "link"', 'ca = "c"'], "superlink: expected host:port, got 'link'"),
+        (['superlink = "link:x"', 'ca = "c"'], "superlink: expected host:port"),
+        (['superlink = "link:1"'], "ca: expected the file"),
+        (['superlink = "127.0.0.1:1"'], "ca: expected the file"),
+        (['superlink = "127.0.0.1:1"', 'ca = "c"', "insecure = true"], "ca: expected the file"),
+        (['superlink = "link.example:1"', "insecure = true"], "insecure: only for 127.0.0.1"),
+        (['superlink = "127.0.0.1.example.org:1"', "insecure = true"], "insecure: only for"),
+        (['superlnk = "a:1"'], "unknown key 'flower.superlnk'; did you mean 'superlink'"),
+    ],
+)
+def test_a_place_that_is_wrong_or_in_the_clear_is_refused(
+    tmp_path: Path, lines: list[str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        EdgeSettings.load(flower(tmp_path, *lines))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_tls_may_be_left_out_on_this_very_machine(tmp_path: Path, host: str) -> None:
+    found = EdgeSettings.load(flower(tmp_path, f'superlink = "{host}:1"', "insecure = true"))
+    assert found.flower is not None
+    assert found.flower.insecure

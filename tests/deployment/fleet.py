@@ -1,0 +1,290 @@
+"""A real SuperLink, real devices and a small driver on loopback; each stopped by its PID."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edge.flower.keys import node_key
+from tests.doubles.tasks import text_files, write_device
+
+BIN = Path(sys.executable).parent
+_APP = """\
+[project]
+name = "driver"
+version = "1.0.0"
+description = "Drives exchanges."
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "fieldvote"
+
+[tool.flwr.app.components]
+serverapp = "driver:app"
+clientapp = "edge.app:app"
+
+[tool.flwr.app.config]
+out = ""
+exchanges = 1
+devices = 2
+deadline = 30.0
+pause = 0.0
+"""
+_DRIVER = '''\
+"""Says hello to the fleet again and again, and writes down who answered and how long it took."""
+
+import json
+import time
+from pathlib import Path
+
+from coordinator.app import build_server_app
+from fieldvote.records import HelloRequest, encode
+
+
+def drive(transport, context):
+    config = context.run_config
+    until = time.monotonic() + 60
+    while len(transport.devices()) < config["devices"] and time.monotonic() < until:
+        time.sleep(0.2)
+    with Path(config["out"]).open("a") as out:
+        for number in range(config["exchanges"]):
+            request = encode(HelloRequest(campaign=f"c{number}"))
+            began = time.monotonic()
+            requests = dict.fromkeys(transport.devices(), request)
+            replies = transport.exchange(requests, deadline_s=config["deadline"])
+            row = {"asked": len(requests), "answered": len(replies), "at": time.time()}
+            print(json.dumps(row | {"seconds": time.monotonic() - began}), file=out, flush=True)
+            time.sleep(config["pause"])
+
+
+app = build_server_app(drive, lanes=16)
+'''
+# an agent as it is, except that it tells when it is asked, and takes its time if a file says so
+_WATCHED_AGENT = """
+import pathlib, sys, time
+import edge.agent
+real, folder, config = edge.agent.Agent.handle, pathlib.Path(sys.argv[1]), sys.argv[2]
+def watched(self, request):
+    with (pathlib.Path(config).parent / "asked").open("a") as file:
+        print(request.hex(), file=file, flush=True)
+    if (folder / "slow").exists():
+        time.sleep(4)
+    return real(self, request)
+edge.agent.Agent.handle = watched
+sys.argv[1:] = ["edge", "run", "--config", config]
+from fieldvote.cli import main
+main()
+"""
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: Callable[[], bool], limit_s: float, folder: Path) -> None:
+    """Return when something has become true; show every log if it does not."""
+    end = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > end:
+            logs = {path.name: path.read_text("utf-8")[-2000:] for path in folder.glob("*.log")}
+            raise AssertionError(f"not within {limit_s} s: {logs}")
+        time.sleep(0.1)
+
+
+def make_certificates(folder: Path) -> None:
+    """Write ca.pem, server.pem, server.key for 127.0.0.1, and the CA of nobody, other-ca.pem."""
+    now = datetime.now(UTC)
+
+    def certificate(name: str, issuer: str, key: ec.EllipticCurvePrivateKey,
+                    signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:  # fmt: skip
+        def named(words: str) -> x509.Name:
+            return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, words)])
+
+        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        usage = x509.KeyUsage(
+            digital_signature=True, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
+            key_encipherment=False, data_encipherment=False, key_agreement=False,
+            encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named(issuer))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=6))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(address, critical=False)
+        )
+        return built.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    authority, other, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    (folder / "ca.pem").write_bytes(certificate("ca", "ca", authority, authority, True))
+    (folder / "other-ca.pem").write_bytes(certificate("other", "other", other, other, True))
+    (folder / "server.pem").write_bytes(certificate("server", "ca", server, authority, False))
+    (folder / "server.key").write_bytes(
+        server.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+@dataclass
+class Fleet:
+    """Programs of one deployment, in one folder."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Where the SuperLink listens."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every program sees: a home of its own, and no calls home."""
+        return {
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "FLWR_HOME": str(self.folder / "flower"),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def start(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
+        """Start a program in a session of its own."""
+        with (self.folder / log).open("ab") as out:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes], *numbers: int) -> None:
+        """Send signals to a program and its children until it is gone."""
+        for number in numbers or (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+                process.wait(20)
+            except ProcessLookupError:
+                process.wait(20)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def start_superlink(self) -> subprocess.Popen[bytes]:
+        """Start Flower's own SuperLink: TLS, registered keys only, a database that stays."""
+        (self.folder / "flower").mkdir(exist_ok=True)
+        (self.folder / "flower" / "config.toml").write_text(
+            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{self.address}"\n'
+            f'root-certificates = "{self.folder / "ca.pem"}"\n'
+        )
+        process = self.start(
+            [
+                str(BIN / "flower-superlink"), "--enable-supernode-auth",
+                "--disable-runtime-dependency-installation",
+                "--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem",
+                "--ssl-keyfile", "server.key", "--host", "127.0.0.1", "--port", str(self.port),
+                "--database", str(self.folder / "superlink.sqlite"),
+            ],
+            "superlink.log",
+        )  # fmt: skip
+        context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
+
+        def answers() -> bool:
+            if process.poll() is not None:
+                raise AssertionError((self.folder / "superlink.log").read_text()[-2000:])
+            try:
+                with urlopen(f"https://{self.address}/health", timeout=2, context=context):
+                    return True
+            except (URLError, OSError):
+                return False
+
+        wait_for(answers, 60, self.folder)
+        return process
+
+    def add_device(self, name: str, *, register: bool = True, ca: str = "ca.pem") -> Path:
+        """Write a device that knows the SuperLink and, if told so, is known there."""
+        folder = self.folder / name
+        config = write_device(folder, text_files(), items="a prize for you\nsee you at home\n")
+        table = f'[flower]\nsuperlink = "{self.address}"\nca = "../{ca}"\nkey = "node.key"\n'
+        config.write_text(config.read_text() + "\n" + table)
+        node_key(folder / "node.key")
+        if register:
+            self.flwr("supernode", "register", str(folder / "node.key.pub"))
+        return config
+
+    def start_agent(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a device as it is, except that it tells when it is asked."""
+        command = [sys.executable, "-c", _WATCHED_AGENT, str(self.folder), f"{name}/device.toml"]
+        return self.start(command, f"{name}.log")
+
+    def flwr(self, *words: str) -> str:
+        """Run Flower's own command."""
+        done = subprocess.run(
+            [str(BIN / "flwr"), *words], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start_run(self, out: str, **config: float) -> None:
+        """Submit the driver; it writes one line for each exchange."""
+        app = self.folder / "app"
+        app.mkdir(exist_ok=True)
+        (app / "pyproject.toml").write_text(_APP)
+        (app / "driver.py").write_text(_DRIVER)
+        said = [f'out="{self.folder / out}"', *(f"{key}={value}" for key, value in config.items())]
+        self.flwr("run", str(app), "here", "--run-config", " ".join(said))
+
+    def rows(self, out: str) -> list[dict[str, float]]:
+        """Return what the driver has written."""
+        path = self.folder / out
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextmanager
+def fleet(folder: Path) -> Iterator[Fleet]:
+    """Return an empty deployment; stop whatever was started in it."""
+    made = Fleet(folder)
+    try:
+        yield made
+    finally:
+        for process in reversed(made.started):
+            if process.poll() is None:
+                made.stop(process)
