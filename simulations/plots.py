@@ -151,7 +151,8 @@ def learning_curve_text(
     scores += (targets or {}).values()
     low, high = min(scores), max(scores)
     if high - low < _LEAST_SPAN:
-        low, high = low - _LEAST_SPAN / 2, low + _LEAST_SPAN / 2
+        middle = (low + high) / 2
+        low, high = middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2
     farthest = max(points[-1][0] for points in drawn.values()) or 1.0
 
     def row_of(score: float) -> int:
