@@ -17,8 +17,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.items import TaskInput, model_inputs, rows_of, texts_of
-from edge.labeling import CompiledFunctions, Items
+from edge.items import items_of, model_inputs
+from edge.labeling import CompiledFunctions
 from edge.learning.learner import Learner, Lessons
 from edge.outbox import Outbox
 from edge.pool import Pool
@@ -47,7 +47,7 @@ from fieldvote.records import (
     SurveyRequest,
     decode,
 )
-from fieldvote.task import Task, TextInput
+from fieldvote.task import Task
 from privacy.sealing import SealingKey, open_envelope
 from strategies.evaluation import confusion
 from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
@@ -332,16 +332,3 @@ class Agent:
         predicted = self._learner.probabilities(message.model)[places].argmax(axis=1)
         counts = confusion(truth[places], predicted, self._classes)
         return EvaluateReply(round=message.round, confusion=counts.ravel())
-
-
-def items_of(
-    payloads: list[bytes], task_input: TaskInput, probabilities: NDArray[np.float64]
-) -> Items:
-    """Return the pool as labeling functions see it."""
-    if isinstance(task_input, TextInput):
-        return Items(texts=texts_of(payloads), probabilities=probabilities)
-    return Items(
-        rows=rows_of(payloads, len(task_input.fields)),
-        names=task_input.fields,
-        probabilities=probabilities,
-    )

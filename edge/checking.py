@@ -10,11 +10,10 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from edge.check_report import CheckReport, Conduct, FailedExample, FunctionCheck, to_json, to_table
 from edge.item_file import ItemFile, load_items
-from edge.items import model_inputs, row_payload, rows_of, texts_of
+from edge.items import items_of, model_inputs, row_payload
 from edge.labeling import Items, compile_functions
 from edge.scorer import Scorer
 from fieldvote.errors import FieldvoteError, TaskError
@@ -154,7 +153,7 @@ def _observe(
     inputs = model_inputs(held.payloads, task.input)
     probabilities = scorer.score(inputs).probabilities.astype(np.float64)
     scored = clock()
-    items = _items_of(task, held, probabilities)
+    items = items_of(held.payloads, task.input, probabilities)
     ready = compile_functions(task.functions, task.input, task.classes)
     voting = clock()
     votes = ready.vote(items)
@@ -180,11 +179,3 @@ def _observe(
         "latency_us": 1e6 * (voted - voting) / n,
         "model_latency_us": 1e6 * (scored - started) / n,
     }
-
-
-def _items_of(task: Task, held: ItemFile, probabilities: NDArray[np.float64]) -> Items:
-    """Return the file's items as labeling functions see them."""
-    if isinstance(task.input, TextInput):
-        return Items(texts=texts_of(held.payloads), probabilities=probabilities)
-    rows = rows_of(held.payloads, task.input.width)
-    return Items(rows=rows, names=task.input.fields, probabilities=probabilities)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.labeling import Items
 from fieldvote.errors import InputError, ShapeError
 from fieldvote.task import TabularInput, TextInput
 from strategies.text_features import hash_ngrams
@@ -74,3 +75,19 @@ def _filled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         ]
     )
     return np.where(missing, medians, rows)
+
+
+def items_of(
+    payloads: Sequence[bytes], task_input: TaskInput, probabilities: NDArray[np.float64]
+) -> Items:
+    """Return items as labeling functions see them.
+
+    Args:
+        payloads: As the pool keeps them; n of them.
+        task_input: What an item of the task is.
+        probabilities: What the model says of them. Shape (n, k).
+    """
+    if isinstance(task_input, TextInput):
+        return Items(texts=texts_of(payloads), probabilities=probabilities)
+    rows = rows_of(payloads, task_input.width)
+    return Items(rows=rows, names=task_input.fields, probabilities=probabilities)

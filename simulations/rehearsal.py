@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.agent import items_of
-from edge.items import model_inputs
+from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.scorer import Scorer
 from fieldvote.errors import InputError, nearest
