@@ -3,28 +3,25 @@
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from edge.flower.keys import node_key
+from tests.deployment.processes import (
+    BIN,
+    environment,
+    free_port,
+    wait_for,
+)
 from tests.doubles.tasks import text_files, write_device
 
-BIN = Path(sys.executable).parent
 _APP = """\
 [project]
 name = "driver"
@@ -94,69 +91,6 @@ main()
 """
 
 
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(what: Callable[[], bool], limit_s: float, folder: Path) -> None:
-    """Return when something has become true; show every log if it does not."""
-    end = time.monotonic() + limit_s
-    while not what():
-        if time.monotonic() > end:
-            logs = {path.name: path.read_text("utf-8")[-2000:] for path in folder.glob("*.log")}
-            raise AssertionError(f"not within {limit_s} s: {logs}")
-        time.sleep(0.1)
-
-
-def make_certificates(folder: Path) -> None:
-    """Write ca.pem, server.pem, server.key for 127.0.0.1, and the CA of nobody, other-ca.pem."""
-    now = datetime.now(UTC)
-
-    def certificate(name: str, issuer: str, key: ec.EllipticCurvePrivateKey,
-                    signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:  # fmt: skip
-        def named(words: str) -> x509.Name:
-            return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, words)])
-
-        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        usage = x509.KeyUsage(
-            digital_signature=True, key_cert_sign=ca, crl_sign=ca, content_commitment=False,
-            key_encipherment=False, data_encipherment=False, key_agreement=False,
-            encipher_only=False, decipher_only=False,
-        )  # fmt: skip
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named(issuer))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=6))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-            .add_extension(address, critical=False)
-        )
-        return built.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    authority, other, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-    (folder / "ca.pem").write_bytes(certificate("ca", "ca", authority, authority, True))
-    (folder / "other-ca.pem").write_bytes(certificate("other", "other", other, other, True))
-    (folder / "server.pem").write_bytes(certificate("server", "ca", server, authority, False))
-    (folder / "server.key").write_bytes(
-        server.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-
-
 @dataclass
 class Fleet:
     """Programs of one deployment, in one folder."""
@@ -173,17 +107,7 @@ class Fleet:
     @property
     def environment(self) -> dict[str, str]:
         """What every program sees: a home of its own, and no calls home."""
-        return {
-            "PATH": f"{BIN}:/usr/bin:/bin",
-            "HOME": str(self.folder),
-            "FLWR_HOME": str(self.folder / "flower"),
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "FLWR_DISABLE_UPDATE_CHECK": "1",
-            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
+        return environment(self.folder)
 
     def start(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own."""
