@@ -17,7 +17,8 @@ import numpy as np
 from _table import Options, Row, run
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # a script sees its own folder only
-from tests.deployment.fleet import BIN, fleet, make_certificates, wait_for
+from tests.deployment.fleet import fleet
+from tests.deployment.processes import BIN, make_certificates, wait_for
 
 _LONGEST_S = 300.0
 

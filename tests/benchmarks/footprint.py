@@ -19,7 +19,8 @@ from _table import Options, Row, run
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # a script sees its own folder only
 from fieldvote.records import HelloRequest, encode
-from tests.deployment.fleet import BIN, Fleet, fleet, make_certificates, wait_for
+from tests.deployment.fleet import Fleet, fleet
+from tests.deployment.processes import BIN, make_certificates, wait_for
 from tests.doubles.superlink import SuperLinkDouble, listening
 
 _RSS = """

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.fleet import BIN, Fleet, fleet, make_certificates, wait_for
+from tests.deployment.fleet import Fleet, fleet
+from tests.deployment.processes import BIN, make_certificates, wait_for
 
 # a device whose clock is ten minutes late
 _LATE_AGENT = """

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from edge.pool import Pool
-from tests.deployment.fleet import wait_for
+from tests.deployment.processes import wait_for
 from tests.doubles.superlink import SuperLinkDouble, listening
 
 HEAVY = (

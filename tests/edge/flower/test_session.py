@@ -17,7 +17,7 @@ from edge.flower.wire import HttpWire, trust
 from edge.pool import Pool
 from edge.settings import FlowerSettings
 from fieldvote.errors import SettingsError, UnavailableError
-from tests.deployment.fleet import free_port, make_certificates, wait_for
+from tests.deployment.processes import free_port, make_certificates, wait_for
 from tests.doubles.superlink import RefusedError, SuperLinkDouble, listening
 from tests.edge.flower.devices import Rig
 
