@@ -215,11 +215,15 @@ class Agent:
         offered = unpack_offers(pool.note("offers") or b"")
         sealed: list[SealedItem] = []
         shipped: list[tuple[int, int]] = []
-        payloads = pool.payloads() if message.grants else []
+        payloads, arms = pool.payloads() if message.grants else [], pool.column("arm")
         for item in dict.fromkeys(message.grants):
             place = self._position.get(item)
             if place is None or item not in offered:
                 sealed.append(SealedItem(item=item, envelope=b"", refusal="NotOffered"))
+                continue
+            if arms[place] >= 0:
+                # the first envelope is on its way; the same request again gets it from the journal
+                sealed.append(SealedItem(item=item, envelope=b"", refusal="ShippedBefore"))
                 continue
             candidate = self._parts.outbox.ship(item, payloads[place])
             sealed.append(candidate)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldvote.errors import ShapeError
+from fieldvote.errors import InputError, ShapeError
 from fieldvote.records import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.summed_head import (
@@ -23,6 +23,8 @@ from strategies.aggregation.summed_head import (
 )
 from strategies.labeling import LabelModel
 from strategies.representation import Representation
+
+MOST_EPOCHS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,9 @@ class Learner:
         l2_per_item: float,
     ) -> WeightedHead:
         """Return the head after some epochs on this device alone, weighted by its lessons."""
+        if epochs > MOST_EPOCHS:
+            # whoever asks for more would have the device do nothing else
+            raise InputError(f"{epochs} local epochs; a device does {MOST_EPOCHS} at most")
         local = federated_averaging(epochs=epochs, l2_per_item=l2_per_item).local
         return local(self._head_of(model), *self._training_rows(model, lessons, label_model))
 

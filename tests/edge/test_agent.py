@@ -139,6 +139,17 @@ def test_an_item_granted_twice_is_shipped_and_charged_once() -> None:
     assert device.ledger.spent.candidates == 1
 
 
+def test_what_was_shipped_is_not_shipped_again_by_another_request() -> None:
+    device = device_of()
+    first, second = (offer.item for offer in device.survey(random=2).offers)
+    device.collect([first])
+    again = {sealed.item: sealed for sealed in device.collect([first, second]).sealed}
+    assert again[first].refusal == "ShippedBefore"
+    assert again[first].envelope == b""
+    assert again[second].envelope
+    assert device.ledger.spent.candidates == 2
+
+
 def test_what_is_shipped_or_answered_is_offered_no_more() -> None:
     device = device_of()
     device.collect(offer.item for offer in device.survey(1, random=10).offers[:7])

@@ -112,6 +112,7 @@ def test_a_head_that_does_not_fit_is_refused_and_changes_nothing(what: str) -> N
         (gradient_request(MODEL, vote_weight=0.5, label_model=[-1.0] * 40), "sizes|starts with"),
         (gradient_request(MODEL, vote_weight=1e9, label_model=label_model_of(DEVICE)), "weight"),
         (gradient_request(MODEL, epochs=-1), "at least one epoch"),
+        (gradient_request(MODEL, epochs=1001), "1000 at most"),
     ],
 )
 def test_a_request_out_of_bounds_is_refused_and_changes_nothing(
