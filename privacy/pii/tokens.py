@@ -1,6 +1,7 @@
 """Chunks and their codes: the half of the redactor that looks at one chunk alone."""
 
 import unicodedata
+from collections.abc import Mapping
 
 from privacy.pii.classes import END, ENTITIES, FOLD, FORBIDDEN, JOINTS, LINE, PUNCTUATION
 from privacy.pii.vocabulary import Vocabulary
@@ -128,7 +129,7 @@ def _word(core: str, lower: str, mark: str, vocabulary: Vocabulary) -> str:
     return ("N" if classes[1] in "tF" and base != lower else classes[1]) + mark
 
 
-def _compound(base: str, words: dict[str, str]) -> str:
+def _compound(base: str, words: Mapping[str, str]) -> str:
     """Return the classes of well-known, and/or, wait...what: every part must be allowed."""
     parts = base.replace("..", " ").translate(_SPLIT).split()
     if not parts or any(not words.get(part, "X")[0].islower() for part in parts):

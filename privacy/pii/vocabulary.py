@@ -5,6 +5,7 @@ words hold anything about a user: `vocabularies/SOURCES.md` names the public lis
 """
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -12,6 +13,7 @@ from importlib.resources import files
 from typing import Self
 
 from fieldvote.errors import InputError, nearest
+from privacy.pii.word_table import WordTable
 
 LOCALES = ("en",)
 MAX_BYTES = 16 * 2**20
@@ -40,7 +42,7 @@ class Vocabulary:
 
     locale: str
     digest: str
-    words: dict[str, str] = field(repr=False)
+    words: Mapping[str, str] = field(repr=False)
     exact: dict[str, str] = field(repr=False)
     secret_labels: frozenset[str] = field(repr=False)
     labels: frozenset[str] = field(repr=False)
@@ -76,24 +78,27 @@ class Vocabulary:
             header, *lines = content.decode("ascii").splitlines()
         except UnicodeDecodeError as err:
             raise InputError("a vocabulary is ASCII text") from err
-        groups = {key: rest.split() for key, _, rest in (line.partition(" ") for line in lines)}
-        words: dict[str, str] = {}
-        exact: dict[str, str] = {}
-        for key, group in groups.items():
+        small: dict[str, list[str]] = {}
+        words: dict[str, tuple[int, int]] = {}
+        start = len(header) + 1
+        for line in lines:
+            key, _, rest = line.partition(" ")
             if len(key) == 2 and key.isalpha():
-                words.update(dict.fromkeys(group, key))
-            elif key[:1] == "=":
-                exact.update(dict.fromkeys(group, key[1:]))
+                words[key] = (start + len(key) + 1, start + len(line))
+            else:
+                small[key] = rest.split()
+            start += len(line) + 1
+        exact = {word: key[1:] for key, group in small.items() if key[:1] == "=" for word in group}
         return cls(
             locale=header.removeprefix(MAGIC),
             digest=sha256(content).hexdigest(),
-            words=words,
+            words=WordTable(content, words),
             exact=exact,
-            secret_labels=frozenset(groups.get(":l", ())),
-            labels=frozenset(groups.get(":b", ())),
-            suffixes=frozenset(groups.get("!O", ())),
-            abbreviations=frozenset(groups.get(".", ())),
-            phrases=frozenset(tuple(entry.split("_")) for entry in groups.get("+", ())),
+            secret_labels=frozenset(small.get(":l", ())),
+            labels=frozenset(small.get(":b", ())),
+            suffixes=frozenset(small.get("!O", ())),
+            abbreviations=frozenset(small.get(".", ())),
+            phrases=frozenset(tuple(entry.split("_")) for entry in small.get("+", ())),
         )
 
 
