@@ -64,7 +64,7 @@ def load_npz(path: Path | str) -> Dataset:
         DataError: What is wrong, under which key, and what to write instead. Nothing is unpickled.
     """
     file = Path(path)
-    return _from_arrays(_read_arrays(file), file)
+    return _from_arrays(read_arrays(file), file)
 
 
 def _from_arrays(arrays: Arrays, file: Path) -> Dataset:
@@ -96,7 +96,7 @@ def _from_arrays(arrays: Arrays, file: Path) -> Dataset:
     )
 
 
-def _read_arrays(file: Path) -> Arrays:
+def read_arrays(file: Path) -> Arrays:
     """Read every array of the archive; object arrays are refused, unpickling runs code."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; give the path of an .npz archive")

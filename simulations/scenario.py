@@ -8,7 +8,7 @@ from pathlib import Path
 from coordinator.settings import CampaignSettings, InputSettings
 from fieldvote.errors import InputError, nearest
 from fieldvote.settings import load_settings, parse_settings, parse_toml
-from simulations.datasets import DATASETS
+from simulations.datasets import DATASETS, read_arrays
 
 _AT_LEAST_ONE = (
     "labels_per_device",
@@ -121,8 +121,13 @@ class Scenario:
 
     @staticmethod
     def for_data(path: Path) -> "Scenario":
-        """Return the scenario for a data file of anyone's making, called by the file's stem."""
-        content = (_FOLDER / "any.toml").read_bytes()
+        """Return the scenario for a data file of anyone's making, called by the file's stem.
+
+        Raises:
+            DataError: the file is no archive of arrays.
+        """
+        name = "any_text.toml" if "utf8" in read_arrays(path) else "any.toml"
+        content = (_FOLDER / name).read_bytes()
         made = parse_settings(parse_toml(content, "scenario any"), Scenario, "scenario any")
         return replace(made, name=path.stem, data=str(path))
 

@@ -1,6 +1,7 @@
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fieldvote.errors import InputError, SettingsError
@@ -122,7 +123,9 @@ def test_a_whole_share_of_the_fleet_may_be_online() -> None:
 
 
 def test_a_data_file_is_a_scenario_of_its_own_called_by_its_stem(tmp_path: Path) -> None:
-    scenario = Scenario.for_data(tmp_path / "pumps.2026.npz")
+    file = tmp_path / "pumps.2026.npz"
+    np.savez(file, X=np.zeros((2, 1)), y=[0, 1], device=[0, 1])
+    scenario = Scenario.for_data(file)
     assert scenario.name == "pumps.2026"
     assert scenario.data == str(tmp_path / "pumps.2026.npz")
 
@@ -139,3 +142,14 @@ def test_what_a_scenario_says_of_the_campaign_reaches_the_coordinator() -> None:
     for name in same:
         assert getattr(campaign, name) == getattr(scenario, name), name
     assert len(same) >= 11
+
+
+def test_a_file_of_texts_starts_without_fourier_features_and_a_table_with_them(
+    tmp_path: Path,
+) -> None:
+    texts, table = tmp_path / "texts.npz", tmp_path / "table.npz"
+    np.savez(texts, utf8=np.frombuffer(b"a\nb", dtype=np.uint8), y=[0, 1], device=[0, 1])
+    np.savez(table, X=np.zeros((2, 1)), y=[0, 1], device=[0, 1])
+    assert Scenario.for_data(texts).inputs.fourier == 0
+    assert Scenario.for_data(table).inputs.fourier > 0
+    assert (Scenario.for_data(texts).name, Scenario.for_data(table).name) == ("texts", "table")
