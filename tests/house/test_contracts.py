@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,18 @@ def test_the_strict_redactor_covers_every_character_it_does_not_pass() -> None:
     assert "0134" not in redaction.text
     kept = "".join(char for place, char in enumerate(text) if place not in covered)
     assert all(char in redaction.text for char in kept.strip())
+
+
+def test_a_rehearsal_is_two_names_and_one_call() -> None:
+    import simulations
+    from simulations import Report, Scenario
+    from simulations import run as rehearse
+
+    report = rehearse(replace(Scenario.load("digits"), rounds=1), seed=1)
+    assert isinstance(report, Report)
+    assert report.rounds == 1
+    with pytest.raises(AttributeError):
+        _ = simulations.runn
 
 
 def test_exit_codes_come_from_one_table() -> None:
