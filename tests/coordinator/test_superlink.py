@@ -22,6 +22,8 @@ from fieldvote.errors import InputError, SettingsError, UnavailableError
 from tests.deployment.processes import CERTIFICATES, free_port
 from tests.doubles.tasks import text_files, write_task
 
+pytestmark = pytest.mark.slow  # real programs, or a campaign at every point of it
+
 TLS = "".join(f'{name} = "{path}"\n' for name, path in CERTIFICATES.items())
 # answers on its port, and has a helper in a session of its own that outlives it
 FAKE_LINK = """

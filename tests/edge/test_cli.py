@@ -31,6 +31,8 @@ from fieldvote.records import (
 from tests.doubles.sockets import short_folder
 from tests.doubles.tasks import text_files, write_device
 
+pytestmark = pytest.mark.slow  # real programs, or a campaign at every point of it
+
 FIELDVOTE = str(Path(sys.executable).parent / "fieldvote")
 ITEMS = "a prize for you\nsee you at home\na third one\n"
 

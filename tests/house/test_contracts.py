@@ -96,6 +96,7 @@ def test_exit_codes_come_from_one_table() -> None:
     assert codes == {2, 3, 4, 5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -116,6 +117,7 @@ def test_commands_end_with_the_promised_exit_code(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -146,6 +148,7 @@ def test_a_command_whose_time_has_not_come_is_absent(words: list[str]) -> None:
     assert run(*words, "--help").returncode == 2
 
 
+@pytest.mark.slow
 def test_the_report_has_its_promised_keys_in_order(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     done = run("simulate", "digits", "--rounds", "2", "--seed", "3", "--json", str(path))

@@ -27,6 +27,8 @@ from tests.coordinator.rounds.campaign import (
 )
 from tests.doubles.transport import MemoryTransport
 
+pytestmark = pytest.mark.slow  # real programs, or a campaign at every point of it
+
 _ROUNDS = 2
 
 

@@ -21,6 +21,8 @@ from tests.deployment.processes import free_port, make_certificates, wait_for
 from tests.doubles.superlink import RefusedError, SuperLinkDouble, listening
 from tests.edge.flower.devices import Rig
 
+pytestmark = pytest.mark.slow  # real programs, or a campaign at every point of it
+
 
 @pytest.fixture
 def link() -> Iterator[SuperLinkDouble]:
