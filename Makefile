@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Flower versions beside the installed one that the light node is tested with; the oldest must fail
+FLOWERS := 1.39.0 1.40.0 1.42.0
+WHEELS := $(VENV)/wheels/.downloaded
 
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
@@ -15,11 +18,12 @@ ifneq ($(wildcard ../shared/data),)
 export FIELDVOTE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check compat format bench docs clean
 help:
 	@echo "make demo    rehearse a fleet on this machine and open the report (about a minute after set-up)"
 	@echo "make test    run every test"
 	@echo "make check   format, lint, types, import order"
+	@echo "make compat  download the Flower versions the tests compare with (make test does it too)"
 	@echo "make bench   run the benchmarks, quickly"
 	@echo "make docs    redraw the pictures that scripts make"
 
@@ -31,7 +35,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/fieldvote demo
 
-test: $(STAMP)
+compat: $(WHEELS)
+
+# without a network the tests go on, and those that want a wheel skip and say so
+$(WHEELS): | $(STAMP)
+	@mkdir -p $(@D)
+	@for version in $(FLOWERS); do \
+		$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --retries 1 \
+			--dest $(@D) flwr==$$version >$(@D)/pip.log 2>&1 \
+			|| { echo "flwr $$version was not downloaded: see $(@D)/pip.log, then make compat"; exit 0; }; \
+	done; touch $@
+
+test: $(STAMP) $(WHEELS)
 	$(BIN)/python -m pytest -q
 
 check: $(STAMP)

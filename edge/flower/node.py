@@ -38,6 +38,7 @@ from edge.flower.objects import (
     record_in,
     reply_metadata,
     request_in,
+    unread_in,
 )
 from edge.flower.session import Session
 from edge.flower.wire import FleetError
@@ -122,8 +123,14 @@ class LightNode:
             self._journal.finish(parcel)
 
     def _confirm(self, parcel: Parcel) -> None:
-        """Let the SuperLink forget the message's objects; nobody waits for this, so it is last."""
-        with contextlib.suppress(FleetError):
+        """Let the SuperLink forget the message's objects; nobody waits for this, so it is last.
+
+        We answer as soon as the one object we read is there, while others may still be on their
+        way: were they forgotten then, their upload would fail, and with it the sender's whole run.
+        """
+        with contextlib.suppress(FleetError, LookupError):
+            for name in unread_in(parcel.tree):
+                self._object(parcel, name)
             self._session.calls(
                 "confirm-message-received",
                 [

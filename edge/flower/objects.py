@@ -78,6 +78,22 @@ def request_in(name: str, content: bytes) -> bytes:
     raise WireError(f"the record's field {FIELD} is not bytes")
 
 
+def unread_in(tree: ObjectTree) -> list[str]:
+    """Return the names of a message's objects but the record that is read, children first.
+
+    >>> record = ObjectTree(object_id="record")
+    >>> records = ObjectTree(object_id="records", children=(record,))
+    >>> unread_in(ObjectTree(object_id="whole", children=(records,)))
+    ['records', 'whole']
+    """
+    names = _names(tree)
+    try:
+        read = record_in(tree)
+    except WireError:
+        return names
+    return [name for name in names if name != read]
+
+
 def reply_metadata(request: Metadata, now_s: float) -> Metadata:
     """Return the address of a reply; it lives as long as the request would have.
 
@@ -118,6 +134,11 @@ def make_reply(metadata: Metadata, body: bytes | Error) -> Reply:
         tree=ObjectTree(object_id=whole[0], children=(inner,)),
         contents=(record, records, whole),
     )
+
+
+def _names(tree: ObjectTree) -> list[str]:
+    """Return the names of an object and of all in it, children first."""
+    return [name for child in tree.children for name in _names(child)] + [tree.object_id]
 
 
 def _named(message: Message, name: str) -> Message:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -43,31 +44,46 @@ exchanges = 1
 devices = 2
 deadline = 30.0
 pause = 0.0
+survey = 0
 """
 _DRIVER = '''\
-"""Says hello to the fleet again and again, and writes down who answered and how long it took."""
+"""Asks the fleet again and again, and writes down who answered and how long it took."""
 
 import json
 import time
 from pathlib import Path
 
 from coordinator.app import build_server_app
-from fieldvote.records import HelloRequest, encode
+from fieldvote.records import HelloRequest, SurveyRequest, encode
 
 
 def drive(transport, context):
     config = context.run_config
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while len(transport.devices()) < config["devices"] and time.monotonic() < until:
         time.sleep(0.2)
     with Path(config["out"]).open("a") as out:
         for number in range(config["exchanges"]):
-            request = encode(HelloRequest(campaign=f"c{number}"))
+            hello = HelloRequest(campaign=f"c{number}")
+            survey = SurveyRequest(
+                round=number, strategy="fleet", offers=0, random_offers=16, first=True, model=None
+            )
+            request = encode(survey if config["survey"] else hello)
+            came = []
             began = time.monotonic()
+
+            def told(line):
+                count = int(line.split()[0])
+                came.extend([time.monotonic() - began] * (count - len(came)))
+
+            transport.tell = told
             requests = dict.fromkeys(transport.devices(), request)
             replies = transport.exchange(requests, deadline_s=config["deadline"])
+            seconds = time.monotonic() - began
+            came += [seconds] * (len(replies) - len(came))
             row = {"asked": len(requests), "answered": len(replies), "at": time.time()}
-            print(json.dumps(row | {"seconds": time.monotonic() - began}), file=out, flush=True)
+            row |= {"seconds": seconds, "each": came}
+            print(json.dumps(row), file=out, flush=True)
             time.sleep(config["pause"])
 
 
@@ -131,8 +147,8 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 continue
 
-    def start_superlink(self) -> subprocess.Popen[bytes]:
-        """Start Flower's own SuperLink: TLS, registered keys only, a database that stays."""
+    def start_superlink(self, *, registered: bool = True) -> subprocess.Popen[bytes]:
+        """Start Flower's own SuperLink: TLS, registered keys or any, a database that stays."""
         (self.folder / "flower").mkdir(exist_ok=True)
         (self.folder / "flower" / "config.toml").write_text(
             f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{self.address}"\n'
@@ -140,7 +156,7 @@ class Fleet:
         )
         process = self.start(
             [
-                str(BIN / "flower-superlink"), "--enable-supernode-auth",
+                str(BIN / "flower-superlink"), *(["--enable-supernode-auth"] if registered else []),
                 "--disable-runtime-dependency-installation",
                 "--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem",
                 "--ssl-keyfile", "server.key", "--host", "127.0.0.1", "--port", str(self.port),
@@ -196,7 +212,7 @@ class Fleet:
         said = [f'out="{self.folder / out}"', *(f"{key}={value}" for key, value in config.items())]
         self.flwr("run", str(app), "here", "--run-config", " ".join(said))
 
-    def rows(self, out: str) -> list[dict[str, float]]:
+    def rows(self, out: str) -> list[dict[str, Any]]:
         """Return what the driver has written."""
         path = self.folder / out
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return what every program sees: a home of its own, and no calls home."""
+    """Return what every program sees: a home of its own in this folder, and no calls home."""
     return {
         "PATH": f"{BIN}:/usr/bin:/bin",
         "HOME": str(folder),
@@ -44,11 +44,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program; it is gone in the end, and so is whoever works for this folder."""
+def running(
+    command: list[str], folder: Path, log: str, *, home: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, at home in its folder or another; it is gone in the end."""
     with (folder / log).open("ab") as out:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(folder), stdout=out, stderr=out,
+            command, cwd=folder, env=environment(home or folder), stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     try:

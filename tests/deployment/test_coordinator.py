@@ -1,25 +1,17 @@
 """A coordinator over a real SuperLink with TLS and registered devices, and what may kill it."""
 
-import json
 import os
-import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from edge.flower.keys import node_key
-from fieldvote.task import Task
-from strategies.labeling import VoteSummary
 from tests.deployment.processes import (
     BIN,
     CERTIFICATES,
@@ -33,6 +25,7 @@ from tests.deployment.processes import (
     running,
     wait_for,
 )
+from tests.deployment.site import Site, serving
 
 DEVICES = ("one", "two")
 TEXTS = [f"see you at home, number {n}" if n % 2 else f"win a prize, number {n}" for n in range(24)]
@@ -51,64 +44,6 @@ sys.argv[1:] = ["edge", "run", "--config", sys.argv[2]]
 from fieldvote.cli import main
 main()
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A task, a desk, two devices and a coordinator, in one folder."""
-
-    folder: Path
-
-    @property
-    def said(self) -> str:
-        """What the coordinators have printed so far."""
-        path = self.folder / "coordinator.log"
-        return path.read_text("utf-8") if path.exists() else ""
-
-    def await_said(self, words: str, limit_s: float = 60, *, times: int = 1) -> None:
-        """Return when a coordinator has printed these words."""
-        wait_for(lambda: self.said.count(words) >= times, limit_s, self.folder)
-
-    def superlink(self) -> int:
-        """Return the PID of the SuperLink."""
-        [pid] = programs_of(self.folder, "flower-superlink")
-        return pid
-
-    def register(self) -> None:
-        """Make the devices known, by the command the coordinator prints."""
-        self.await_said("devices reach")
-        [command] = re.findall(r"registered once: (.*)", self.said)
-        for name in DEVICES:
-            words = command.replace("KEY.pub", str(self.folder / name / "node.key.pub"))
-            subprocess.run(
-                words, shell=True, check=True, cwd=self.folder, env=environment(self.folder),
-                capture_output=True,
-            )  # fmt: skip
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what the campaign's store says."""
-        with closing(sqlite3.connect(self.folder / "state" / "campaign.sqlite")) as store:
-            return store.execute(query).fetchall()
-
-    def assert_everything_was_counted_once(self, *, labels: int) -> None:
-        """Compare what devices have given with what the coordinator has taken."""
-        assert self.rows("SELECT count(*), sum(delivered) FROM label") == [(labels, labels)]
-        assert self.rows("SELECT count(*) FROM pending") == [(0,)]
-        ledgers = [
-            json.loads(
-                call(self.folder, "edge", "ledger", "--config", f"{name}/device.toml", "--json")
-            )
-            for name in DEVICES
-        ]
-        assert sum(row["candidates"] for ledger in ledgers for row in ledger) == labels
-        task = Task.load(self.folder / "my-task")
-        [[votes]] = self.rows("SELECT vector FROM total WHERE name = 'votes'")
-        summary = VoteSummary.from_vector(
-            np.frombuffer(votes, dtype="<i8").astype(np.int64),
-            functions=len(task.functions),
-            classes=len(task.classes),
-        )
-        assert summary.items == len(TEXTS)
 
 
 @pytest.fixture
@@ -141,13 +76,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         for name in DEVICES:
             agent = [sys.executable, "-c", SLOW_AGENT, str(tmp_path), f"{name}/device.toml"]
             stack.enter_context(running(agent, tmp_path, f"{name}.log"))
-        yield Site(tmp_path)
-
-
-@contextmanager
-def serving(site: Site) -> Iterator[subprocess.Popen[bytes]]:
-    with running([FIELDVOTE, "coordinator", "serve"], site.folder, "coordinator.log") as process:
-        yield process
+        yield Site(tmp_path, DEVICES)
 
 
 def answer_two_each(site: Site) -> None:
@@ -176,7 +105,7 @@ def test_a_superlink_that_is_killed_costs_a_campaign_nothing(site: Site) -> None
         assert coordinator.returncode == 0, site.said
     assert site.said.count("the SuperLink ended") == 2
     assert [site.said.count(f"round {n}: evaluated") for n in (1, 2)] == [1, 1]
-    site.assert_everything_was_counted_once(labels=6)
+    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
 
 
 @pytest.mark.slow
@@ -212,7 +141,7 @@ def test_a_coordinator_that_is_killed_goes_on_and_one_that_is_stopped_leaves_not
         site.await_said("round 2: candidates in", 90)
         answer_two_each(site)
         assert third.wait(60) == 0, site.said
-    site.assert_everything_was_counted_once(labels=6)
+    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
 
 
 @pytest.mark.slow

@@ -1,22 +1,16 @@
-"""The guide's deployment over a real SuperLink, on loopback: light nodes, and stock SuperNodes."""
+"""The guide's deployment over a real SuperLink, on loopback, by the commands the guide prints."""
 
 import json
-import os
 import re
-from contextlib import ExitStack
+import subprocess
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.deployment.processes import (
-    BIN,
-    FIELDVOTE,
-    call,
-    free_port,
-    nobody_left,
-    running,
-    wait_for,
-)
+from tests.deployment.processes import call, environment, free_port, nobody_left, running, wait_for
+from tests.deployment.site import Site
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "first-deployment.md"
 PLANTED = ["Zbigniew", "0170555123"]
@@ -28,60 +22,107 @@ TEXTS = [
 ]
 
 
+def blocks(kind: str) -> list[str]:
+    """Return the guide's blocks of one kind, in its order."""
+    return re.findall(rf"```{kind}\n(.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who does what the guide says, in an empty folder, on other ports than everybody."""
+
+    folder: Path
+    port: int
+    node_port: int
+
+    def types(self, command: str, *, answers: str = "") -> str:
+        """Run a command of the guide to its end; return what it printed."""
+        done = subprocess.run(
+            self.meant(command), shell=True, cwd=self.folder, env=environment(self.folder),
+            input=answers, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def leaves_open(
+        self, command: str, log: str
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Run a command of the guide in a terminal of its own."""
+        words = ["/bin/sh", "-c", f"exec {self.meant(command)}"]
+        return running(words, self.folder, log)
+
+    def meant(self, text: str) -> str:
+        """Return the guide's text with this reader's ports."""
+        return text.replace("9092", str(self.port)).replace("9094", str(self.node_port))
+
+    def writes_settings(self, coordinator: str, device: str) -> None:
+        """Write the coordinator's file and the first phone's, with the keys of the desk."""
+        address = f'address = "127.0.0.1:{self.port}"\n'
+        (self.folder / "coordinator.toml").write_text(address + coordinator)
+        found = dict(re.findall(r'(\w+) = "(\w+)"', (self.folder / "desk.pub").read_text("utf-8")))
+        said = re.sub(
+            r'(\w+_key) = "the line from desk.pub"', lambda m: f'{m[1]} = "{found[m[1]]}"', device
+        )
+        (self.folder / "phone1.toml").write_text(self.meant(said))
+        (self.folder / "phone1.txt").write_text("\n".join(TEXTS[::2]))
+
+    def copies_them(self, *, light: bool) -> None:
+        """Write the second phone's, with a place in the fleet or without."""
+        text = (self.folder / "phone1.toml").read_text("utf-8").replace("phone1", "phone2")
+        own, flower, place = text.partition("[flower]")
+        (self.folder / "phone2.toml").write_text(own + (flower + place if light else ""))
+        (self.folder / "phone2.txt").write_text("\n".join(TEXTS[1::2]))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("nodes", ["light", "stock"])
-def test_the_guide_leads_from_nothing_to_two_trained_rounds(tmp_path: Path, nodes: str) -> None:
-    port = free_port()
-    call(tmp_path, "new", "my-task")
-    public = call(tmp_path, "labels", "keys", "--keys", "desk")
-    (tmp_path / "fleet.secret").write_bytes(os.urandom(8))
-    tables = re.findall(r"```toml\n(.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
-    (tmp_path / "coordinator.toml").write_text(f'address = "127.0.0.1:{port}"\n{tables[0]}')
-    for number in (1, 2):
-        own, flower, place = tables[1].partition("[flower]")
-        lines = [line for line in own.splitlines() if "_key" not in line]
-        text = "\n".join(lines).replace("phone1", f"phone{number}")
-        table = flower + place.replace("9092", str(port)) if nodes == "light" else ""
-        (tmp_path / f"phone{number}.toml").write_text(f"{text}\n{public}\n{table}")
-        (tmp_path / f"phone{number}.txt").write_text("\n".join(TEXTS[number - 1 :: 2]))
-
-    def status() -> dict[str, object]:
-        found: dict[str, object] = json.loads(call(tmp_path, "coordinator", "status", "--json"))
-        return found
-
+@pytest.mark.parametrize("second", ["light", "stock"])
+def test_six_commands_of_the_guide_lead_to_a_round_and_one_more_to_a_second_device(
+    tmp_path: Path, second: str
+) -> None:
+    reader, site = Reader(tmp_path, free_port(), free_port()), Site(tmp_path)
+    made, up, label, look, more, stock = (block.splitlines() for block in blocks("sh"))
+    assert len([*made, *up, *label]) <= 6
     with nobody_left(tmp_path), ExitStack() as stack:
-        for number in (1, 2):
-            phone = [FIELDVOTE, "edge", "run", "--config", f"phone{number}.toml"]
-            stack.enter_context(running(phone, tmp_path, f"phone{number}.log"))
-        serving = stack.enter_context(
-            running([FIELDVOTE, "coordinator", "serve"], tmp_path, "coordinator.log")
-        )
-        log = tmp_path / "coordinator.log"
-        wait_for(lambda: "devices reach" in log.read_text(), 90, tmp_path)
-        for number in (1, 2):
-            path = tmp_path / f"phone{number}" / "agent.sock"
-            wait_for(path.is_socket, 30, tmp_path)
-            if nodes == "light":
-                continue
-            node = [str(BIN / "flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}"]
-            own = ["--port", str(free_port()), "--node-config", f'socket="{path}"']
-            stack.enter_context(running([*node, *own], tmp_path, f"node{number}.log"))
-        for round_number, expected in ((1, 2), (2, 4)):
-            said = f"round {round_number}: candidates in"
-            wait_for(lambda said=said: said in log.read_text(), 150, tmp_path)  # type: ignore[misc]
-            shown = call(tmp_path, "labels", "answer", typed="0\n1\n0\n1\n")
-            assert not any(secret in shown for secret in PLANTED)
-            assert f"{expected} answers given" in shown
-        wait_for(lambda: serving.poll() is not None, 200, tmp_path)
-        assert serving.returncode == 0, log.read_text()
-        assert "round 2: evaluated" in log.read_text()
-        assert status()["labels"] == 6
+        for command in made:
+            reader.types(command)
+        reader.writes_settings(*blocks("toml"))
+        serve, phone = up
+        serving = stack.enter_context(reader.leaves_open(serve, "coordinator.log"))
+        stack.enter_context(reader.leaves_open(phone, "phone1.log"))
+        site.await_said("round 1: candidates in", 90)
+        [answer] = label
+        shown = reader.types(answer, answers="0\n")
+        assert "1 answers given" in shown
+        site.await_said("round 1: evaluated")
+        assert all(reader.types(command) for command in look)
+
+        # the second phone is there before the third round
+        reader.copies_them(light=second == "light")
+        [phone] = more
+        stack.enter_context(reader.leaves_open(phone, "phone2.log"))
+        if second == "stock":
+            wait_for((tmp_path / "phone2" / "agent.sock").is_socket, 30, tmp_path)
+            *quiet, node = stock
+            assert all(line.startswith("export FLWR_") for line in quiet)
+            stack.enter_context(reader.leaves_open(node, "node2.log"))
+        link = tmp_path / "state" / "superlink.log"
+        wait_for(lambda: link.read_text("utf-8").count("Activated node") == 2, 60, tmp_path)
+        site.await_said("round 2: candidates in")
+        shown += reader.types(answer, answers="0\n1\n")
+        site.await_said("round 3: candidates in", 120)
+        shown += reader.types(answer, answers="0\n1\n0\n1\n")
+        assert "4 answers given" in shown
+        assert not any(secret in shown for secret in PLANTED)
+        wait_for(lambda: serving.poll() is not None, 120, tmp_path)
+        assert serving.returncode == 0, site.said
+        assert "round 3: evaluated" in site.said
+        assert json.loads(call(tmp_path, "coordinator", "status", "--json"))["labels"] == 7
         shipped = 0
         for number in (1, 2):
             words = ("edge", "ledger", "--config", f"phone{number}.toml", "--json")
             shipped += sum(row["candidates"] for row in json.loads(call(tmp_path, *words)))
-        assert shipped == 6  # how many from which phone is partly drawn by lot
+        assert shipped == 7  # how many from which phone is partly drawn by lot
     stored = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*.sqlite*"))
     assert not any(secret.encode() in stored for secret in PLANTED)
     assert not list(tmp_path.rglob("agent.sock"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,9 +48,7 @@ def status(made: Fleet, name: str) -> str:
     ).stdout
 
 
-def runs_finish(
-    made: Fleet, out: str, exchanges: int, limit_s: float = 90
-) -> list[dict[str, float]]:
+def runs_finish(made: Fleet, out: str, exchanges: int, limit_s: float = 90) -> list[dict[str, Any]]:
     wait_for(lambda: len(made.rows(out)) == exchanges, limit_s, made.folder)
     return made.rows(out)
 

@@ -58,6 +58,8 @@ def test_no_app_is_asked_for(rig: Rig) -> None:
         "push-object",
         "push-object",
         "push-object",
+        "pull-object",
+        "pull-object",
         "confirm-message-received",
     ]
 
@@ -66,7 +68,30 @@ def test_a_part_that_is_still_being_uploaded_is_waited_for(rig: Rig) -> None:
     name = rig.link.send(b"x", late=3)
     rig.open()[0].turn()
     assert body(rig, name) == b"re:x"
-    assert rig.link.calls.count("pull-object") == 4
+    # three times too early, once in time, and once for each of the parts around it
+    assert rig.link.calls.count("pull-object") == 4 + 2 * 4
+
+
+def test_nothing_is_forgotten_before_its_sender_has_uploaded_all_of_it(rig: Rig) -> None:
+    name = rig.link.send(b"x")
+    rig.link.uploading[name] = 5
+    rig.open()[0].turn()
+    assert body(rig, name) == b"re:x"
+    first, last = rig.link.calls.index("push-messages"), len(rig.link.calls) - 1
+    # the answer did not wait for it, the SuperLink's leave to forget did
+    assert rig.link.uploading[name] < 0
+    assert rig.link.calls.index("confirm-message-received") == last
+    assert rig.link.calls[first:last].count("pull-object") == 1 + 6
+
+
+def test_a_message_whose_sender_never_uploads_all_of_it_is_answered_and_left(rig: Rig) -> None:
+    name = rig.link.send(b"x", ttl=0.5)
+    rig.link.uploading[name] = 1000
+    node, _, journal = rig.open()
+    node.turn()
+    assert body(rig, name) == b"re:x"
+    assert journal.open_parcels() == []
+    assert "confirm-message-received" not in rig.link.calls
 
 
 def test_a_refusal_of_ours_travels_as_an_error_and_a_bug_without_its_text(rig: Rig) -> None:

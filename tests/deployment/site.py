@@ -1,0 +1,124 @@
+"""A campaign's folder while programs work in it: what they say, store, and ask people."""
+
+import json
+import re
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coordinator.rounds.machine import Event, load_event
+from coordinator.rounds.scheduler import STREAM
+from fieldvote.task import Task
+from strategies.labeling import VoteSummary
+from tests.deployment.processes import (
+    FIELDVOTE,
+    call,
+    environment,
+    programs_of,
+    running,
+    wait_for,
+)
+
+_SHOWN = re.compile(r"^\d+ of \d+\n(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A task `my-task`, a desk, devices and a coordinator, in one folder.
+
+    Attributes:
+        folder: Where everything of the deployment lies.
+        devices: The folders of the training devices.
+    """
+
+    folder: Path
+    devices: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What the coordinators have printed so far."""
+        path = self.folder / "coordinator.log"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def await_said(self, words: str, limit_s: float = 60, *, times: int = 1) -> None:
+        """Return when a coordinator has printed these words."""
+        wait_for(lambda: self.said.count(words) >= times, limit_s, self.folder)
+
+    def superlink(self) -> int:
+        """Return the PID of the SuperLink."""
+        [pid] = programs_of(self.folder, "flower-superlink")
+        return pid
+
+    def register(self, *more: str) -> None:
+        """Make the devices known, and more of them, by the command the coordinator prints."""
+        self.await_said("devices reach")
+        [command] = re.findall(r"registered once: (.*)", self.said)
+        for name in (*self.devices, *more):
+            words = command.replace("KEY.pub", str(self.folder / name / "node.key.pub"))
+            subprocess.run(
+                words, shell=True, check=True, cwd=self.folder, env=environment(self.folder),
+                capture_output=True,
+            )  # fmt: skip
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what the campaign's store says."""
+        with closing(sqlite3.connect(self.folder / "state" / "campaign.sqlite")) as store:
+            return store.execute(query, values).fetchall()
+
+    def events(self) -> list[Event]:
+        """Return what has happened in the campaign, oldest first."""
+        found = self.rows("SELECT kind, body FROM event WHERE stream = ? ORDER BY version", STREAM)
+        return [load_event(*row) for row in found]
+
+    def status(self, device: str) -> dict[str, Any]:
+        """Return what a device says of itself."""
+        words = ("edge", "status", "--config", f"{device}/device.toml", "--json")
+        found: dict[str, Any] = json.loads(call(self.folder, *words))
+        return found
+
+    def answer(self, oracle: Callable[[str], int]) -> list[str]:
+        """Answer the whole queue at the desk's terminal; return what was shown there.
+
+        The queue has one order as long as nobody answers: the first look only reads it.
+        """
+        shown = _SHOWN.findall(call(self.folder, "labels", "answer", typed="s\n" * 500))
+        typed = "".join(f"{oracle(text)}\n" for text in shown)
+        assert f"{len(shown)} answers given" in call(self.folder, "labels", "answer", typed=typed)
+        return shown
+
+    def assert_everything_was_counted_once(self, *, labels: int, items: int) -> None:
+        """Compare what devices have given with what the coordinator has taken."""
+        assert self.rows("SELECT count(*), sum(delivered) FROM label") == [(labels, labels)]
+        assert self.rows("SELECT count(*) FROM pending") == [(0,)]
+        ledgers = [
+            json.loads(
+                call(self.folder, "edge", "ledger", "--config", f"{name}/device.toml", "--json")
+            )
+            for name in self.devices
+        ]
+        assert sum(row["candidates"] for ledger in ledgers for row in ledger) == labels
+        assert self.counted_items() == items
+
+    def counted_items(self) -> int:
+        """Return how many items the summed votes are about."""
+        task = Task.load(self.folder / "my-task")
+        [[votes]] = self.rows("SELECT vector FROM total WHERE name = 'votes'")
+        summary = VoteSummary.from_vector(
+            np.frombuffer(votes, dtype="<i8").astype(np.int64),
+            functions=len(task.functions),
+            classes=len(task.classes),
+        )
+        return summary.items
+
+
+@contextmanager
+def serving(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve the campaign of a site while the block lasts."""
+    with running([FIELDVOTE, "coordinator", "serve"], site.folder, "coordinator.log") as process:
+        yield process
