@@ -49,6 +49,14 @@ class GridTransport:
         self._lanes = lanes
         self.tell: Callable[[str], None] = lambda _: None
 
+    def apart(self) -> "GridTransport":
+        """Return another transport over the same grid, for threads whose progress is not told.
+
+        Flower's grid pushes its own objects from several threads at once, and keeps what it
+        computes for a message in the thread that sends it.
+        """
+        return GridTransport(self._grid, lanes=max(self._lanes, 1))
+
     def devices(self) -> tuple[DeviceId, ...]:
         """Return the nodes that are connected now."""
         return tuple(sorted(_device(node) for node in self._grid.get_node_ids()))
@@ -194,7 +202,7 @@ def drive_from_config(transport: GridTransport, context: Context) -> None:
     pulse = Pulse(say)
     transport.tell = lambda line: pulse.waiting(f"waiting for replies: {line}")
     try:
-        drive(Path(config), transport, pulse)
+        drive(Path(config), transport, pulse, courier=transport.apart())
     except FieldvoteError as err:
         pulse(f"the campaign cannot go on: {err}")
         raise

@@ -24,6 +24,10 @@ class Pulse:
         self._said_s = self._now_s()
         self._say(line)
 
+    def aside(self, line: str) -> None:
+        """Say what happens beside the campaign; what is waited for stays the same wait."""
+        self._say(line)
+
     def waiting(self, line: str, *, about: str = "") -> None:
         """Say what is waited for, unless something was said just now.
 

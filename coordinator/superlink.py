@@ -15,7 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from coordinator.processes import alone, end_all, stopping
-from coordinator.service import LOG_FILE, CoordinatorSettings, is_finished
+from coordinator.service import LOG_FILE, CoordinatorSettings, check_task, is_finished
 from coordinator.site import LINK, Site, program
 from coordinator.supervision import supervise
 from fieldvote.task import Task
@@ -36,10 +36,11 @@ def serve(config: Path, say: Callable[[str], None]) -> None:
     """
     settings = CoordinatorSettings.load(config)
     settings.flower.check_files()
-    Task.load(Path(settings.task))
+    task = Task.load(Path(settings.task))
     site = Site.at(config.resolve(), settings)
     refusal = f"a coordinator is serving {site.folder}; stop it first"
     with stopping() as stop, alone(site.folder / "serve.lock", refusal):
+        check_task(settings, task)
         site.prepare()
         if left := end_all(site.mark):
             say(f"ended {left} programs a coordinator before this one had left behind")

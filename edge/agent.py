@@ -24,6 +24,7 @@ from edge.outbox import Outbox
 from edge.pool import Pool
 from edge.scorer import Scorer
 from edge.selection import OfferWish, for_evaluation, make_offers, pack_offers, unpack_offers
+from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import InputError, RefusalError, ShapeError, WireError
 from fieldvote.records import (
     ANSWER_CONTEXT,
@@ -54,7 +55,7 @@ from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
 from strategies.representation import Moments
 
 _CHANGING = (SurveyRequest, CollectRequest, AnswersRequest)
-_EVALUATING = (HelloRequest, EvaluateRequest)
+_EVALUATING = (HelloRequest, EvaluateRequest, BundleRequest)
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -73,6 +74,7 @@ class AgentParts:
         sketch_seed: The fleet's secret projection.
         evaluates: Whether this device only evaluates.
         rng: Makes the random stream of a purpose and a round.
+        arrive: Takes a piece of a new task.
     """
 
     task: Task
@@ -85,6 +87,7 @@ class AgentParts:
     sketch_seed: int
     evaluates: bool
     rng: Callable[[str, int], np.random.Generator]
+    arrive: Callable[[BundleRequest], BundleReply] | None = None
 
 
 class Agent:
@@ -146,6 +149,8 @@ class Agent:
                 return self._gradient(message)
             case EvaluateRequest():
                 return self._evaluate(message)
+            case BundleRequest() if self._parts.arrive:
+                return self._parts.arrive(message)
             case _:
                 raise WireError(f"{type(message).__name__} is not answered here")
 

@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from edge.agent import Agent, AgentParts
-from edge.install import install_task, redaction_of
+from edge.arrivals import Arrivals, Place, keep_version
+from edge.install import installed_in, redaction_of, settle
 from edge.item_file import load_items
+from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
 from edge.pool import ID_BYTES, Pool
 from edge.scorer import Scorer
 from edge.settings import EdgeSettings
-from fieldvote.errors import DataError, InputError, StoreError
+from fieldvote.errors import DataError, InputError, ShapeError, StoreError, TaskError
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
 from privacy.sealing import SealingKey, SigningKey
@@ -25,16 +27,35 @@ from privacy.sealing import SealingKey, SigningKey
 POOL_FILE = "pool.sqlite"
 _FILLED = "filled from"
 _SECRET_BYTES = 8
+_TRIED = 64  # items a new task is tried on before it may take the place of the old one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One device, ready to answer."""
+    """One device, ready to answer.
+
+    Attributes:
+        agent: Answers.
+        pool: Its items.
+        ledger: What it has given away.
+        task: What it serves.
+        version: What that was signed as; none where no key is trusted.
+        arrivals: What may take the task's place.
+        adopted: Whether its pool was another task's until now.
+    """
 
     agent: Agent
     pool: Pool
     ledger: Ledger
     task: Task
+    version: int | None
+    arrivals: Arrivals
+    adopted: bool
+
+    @property
+    def outdated(self) -> bool:
+        """Whether another task is installed than the one this device serves."""
+        return self.arrivals.installed
 
 
 @contextmanager
@@ -49,9 +70,12 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
     """
     folder = private_folder(Path(settings.folder))
     trusted = [bytes.fromhex(key) for key in settings.trusted_keys]
-    task = install_task(Path(settings.task), trusted=trusted)
+    settle(Path(settings.task))
+    installed = installed_in(Path(settings.task), trusted=trusted)
+    task = installed.task
     pool = Pool(folder / POOL_FILE)
     try:
+        keep_version(pool, installed.version)
         # not again after a purge: its items are in a released sum already, under other ids
         if settings.items and not len(pool) and pool.note(_FILLED) is None:
             fill(pool, Path(settings.items), task, evaluates=settings.evaluates)
@@ -67,12 +91,21 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 labeling_key=bytes.fromhex(settings.labeling_key), context=task.digest.encode()
             ),
         )
-        names = (task.names.input, task.names.probabilities, task.names.embedding)
+        arrivals = Arrivals(
+            Place(
+                folder=folder,
+                task=Path(settings.task),
+                trusted=trusted,
+                largest_bytes=settings.largest_bundle_bytes,
+            ),
+            pool,
+            try_out=lambda new: try_out(new, task, pool, evaluates=settings.evaluates),
+        )
         agent = Agent(
             AgentParts(
                 task=task,
                 pool=pool,
-                scorer=Scorer(task.model, names=names, where=task.names.file),
+                scorer=_scorer(task),
                 functions=compile_functions(task.functions, task.input, task.classes),
                 outbox=outbox,
                 sealing_key=SealingKey.from_bytes(_secret(folder / "sealing.key", 32)),
@@ -80,11 +113,47 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 sketch_seed=_sketch_seed(Path(settings.sketch_secret)),
                 evaluates=settings.evaluates,
                 rng=_system_rng(),
+                arrive=arrivals.take,
             )
         )
-        yield Device(agent=agent, pool=pool, ledger=ledger, task=task)
+        # last, when nothing of the task can fail any more
+        adopted = pool.adopt(task.digest, task.classes)
+        yield Device(
+            agent=agent,
+            pool=pool,
+            ledger=ledger,
+            task=task,
+            version=installed.version,
+            arrivals=arrivals,
+            adopted=adopted,
+        )
     finally:
         pool.close()
+
+
+def try_out(new: Task, old: Task, pool: Pool, *, evaluates: bool) -> None:
+    """Return if a device could go on with a new task: its model runs here, its functions vote.
+
+    Raises:
+        TaskError: the items or labels of this device are not the new task's, or its model fails.
+    """
+    if (new.input.kind, new.input.field_names) != (old.input.kind, old.input.field_names):
+        raise TaskError("the items of this device are not what the new task reads")
+    if evaluates and new.classes != old.classes:
+        raise TaskError("the labels of this device are not of the new task's classes")
+    redaction_of(new)
+    functions = compile_functions(new.functions, new.input, new.classes)
+    payloads = pool.payloads()[:_TRIED]
+    scores = _scorer(new).score(model_inputs(payloads, new.input))
+    if scores.probabilities.shape[1] != len(new.classes):
+        raise ShapeError("probabilities", scores.probabilities.shape, ("n", len(new.classes)))
+    functions.vote(items_of(payloads, new.input, scores.probabilities.astype(np.float64)))
+
+
+def _scorer(task: Task) -> Scorer:
+    """Load a task's model."""
+    names = (task.names.input, task.names.probabilities, task.names.embedding)
+    return Scorer(task.model, names=names, where=task.names.file)
 
 
 def ledger_of(pool: Pool, task: Task) -> Ledger:

@@ -5,6 +5,7 @@ One SQLite file, written through one connection. Nothing in it ever leaves excep
 that arrives twice is answered with the same bytes and counted once.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ PRAGMA user_version = 2;
 """Schema after schema: a file is brought from its version to the last when it is opened."""
 
 ID_BYTES = 16
+_TASK, _CLASSES = "task digest", "task classes"
+_VOTED = "voted sums"
+_SUMS_OF = "sums of "  # and a task's digest
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
 
@@ -193,6 +197,50 @@ class Pool:
         """Keep a small value under this name."""
         self._update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
 
+    def adopt(self, task: str, classes: Sequence[str]) -> bool:
+        """Make this the pool of a task; return whether it was another's.
+
+        A sum belongs to its task: an item may enter one of each, and which it has entered is kept,
+        so that a task that comes back finds its items where it left them. An item that was shipped
+        and not answered may be offered again. Answers stay where the classes are the same.
+
+        Args:
+            task: Its digest.
+            classes: In its order; a class is a number here.
+        """
+        before, named = self.note(_TASK), json.dumps(list(classes)).encode()
+        if before == task.encode():
+            return False
+        with self.changing():
+            if before is not None:
+                self._keep_sums(before.decode())
+                self._take_sums(task)
+                self._update("DELETE FROM journal", [()])  # the new task's requests may look alike
+                self._update("DELETE FROM note WHERE name = 'offers'", [()])
+                if self.note(_CLASSES) != named:
+                    self._update(
+                        "UPDATE item SET answer = NULL, answered_in = NULL, gold = NULL", [()]
+                    )
+                self._update("UPDATE item SET arm = NULL WHERE answer IS NULL", [()])
+            self.keep_note(_TASK, task.encode())
+            self.keep_note(_CLASSES, named)
+        return before is not None
+
+    def _keep_sums(self, task: str) -> None:
+        """Remember what has entered the sums of a task that leaves."""
+        summed = self.column("summed").astype(np.uint8).tobytes()
+        sent = b"\0" if self.note(_VOTED) is None else b"\1"
+        self.keep_note(_SUMS_OF + task, sent + summed)
+
+    def _take_sums(self, task: str) -> None:
+        """Return to what has entered the sums of a task that was here before, or to nothing."""
+        kept = self.note(_SUMS_OF + task) or b"\0"
+        self._update("UPDATE item SET summed = 0", [()])
+        self.mark_summed(np.flatnonzero(np.frombuffer(kept, dtype=np.uint8, offset=1)))
+        self._update("DELETE FROM note WHERE name = ?", [(_VOTED,)])
+        if kept[0]:
+            self.keep_note(_VOTED, b"sent")
+
     def purge(self) -> int:
         """Delete every item and every answer; what was given away stays on the ledger.
 
@@ -204,6 +252,7 @@ class Pool:
             self._update("DELETE FROM item", [()])
             self._update("DELETE FROM journal", [()])
             self._update("DELETE FROM parcel", [()])
+            self._update("DELETE FROM note WHERE name LIKE ?", [(_SUMS_OF + "%",)])
         with _storing():
             # the write-ahead log holds copies of what was deleted
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

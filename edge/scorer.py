@@ -4,6 +4,7 @@ The backbone is frozen; what is learned sits on top of the embedding (:mod:`edge
 and outputs are bound by name, so a model that calls them otherwise is refused when it is loaded.
 """
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,8 @@ class Scorer:
 
 def _load(model: bytes, where: str) -> "InferenceSession":
     """Open a session with one thread: a device has other things to do."""
+    # the library would otherwise write an id of this machine into the user's cache and report it
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

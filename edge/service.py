@@ -3,12 +3,13 @@
 import fcntl
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event, Lock
 from typing import TypedDict
 
-from edge.device import POOL_FILE, ledger_of, opened, private_folder
+from edge.arrivals import Part, newest_version
+from edge.device import POOL_FILE, Device, ledger_of, opened, private_folder
 from edge.outbox import serve
 from edge.pool import Pool
 from edge.settings import EdgeSettings
@@ -32,23 +33,52 @@ def run_agent(config: Path, say: Callable[[str], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     folder = private_folder(Path(settings.folder))
-    with _alone(folder), opened(settings) as device:
-        say(f"{len(device.pool)} items, task {device.task.name}, on {settings.socket_path}")
-        answer = _one_at_a_time(device.agent.handle)
-        with _in_fleet(settings, folder, answer, say, stop):
-            serve(settings.socket_path, answer, stop)
+    with _alone(folder), ExitStack() as held:
+        serving = Serving(settings, held, say)
+        with _in_fleet(settings, folder, serving.answer, say, stop):
+            serve(settings.socket_path, serving.answer, stop)
     say("stopped")
 
 
-def _one_at_a_time(answer: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Let the socket and the fleet take turns: a pool has one writer."""
-    turn = Lock()
+class Serving:
+    """The device of the task that is installed at the moment, for one request at a time."""
 
-    def wait_and_answer(request: bytes) -> bytes:
-        with turn:
-            return answer(request)
+    def __init__(self, settings: EdgeSettings, held: ExitStack, say: Callable[[str], None]) -> None:
+        """Open the device; held closes it in the end.
 
-    return wait_and_answer
+        Raises:
+            FieldvoteError: as edge.device.opened does.
+        """
+        self._settings, self._held, self._say = settings, held, say
+        self._turn = Lock()  # the socket and the fleet take turns: a pool has one writer
+        self._device: Device | None = self._open()
+
+    def answer(self, request: bytes) -> bytes:
+        """Return the reply to a request.
+
+        Between the reply that says a new task is installed and the next request, the device of the
+        old task gives way to that of the new one.
+        """
+        with self._turn:
+            if self._device is None or self._device.outdated:
+                self._device = None
+                self._held.close()
+                self._device = self._open()
+            return self._device.agent.handle(request)
+
+    def _open(self) -> Device:
+        """Open the device as it is installed."""
+        device = self._held.enter_context(opened(self._settings))
+        task = _named(device.task.name, device.version)
+        self._say(f"{len(device.pool)} items, task {task}, on {self._settings.socket_path}")
+        if device.adopted:
+            self._say("the task is another than before: items may enter its sums anew")
+        return device
+
+
+def _named(task: str, version: int | None) -> str:
+    """Return what a task is called, for people."""
+    return task if version is None else f"{task} v{version}"
 
 
 def _in_fleet(
@@ -74,6 +104,7 @@ def status_of(config: Path) -> dict[str, str | int]:
         return {
             "task": task.name,
             "task_digest": task.digest,
+            **_version_rows(pool),
             "items": len(pool),
             "answered": int((pool.column("answer") >= 0).sum()),
             "shipped": int((pool.column("arm") >= 0).sum()),
@@ -86,6 +117,15 @@ def status_of(config: Path) -> dict[str, str | int]:
         }
     finally:
         pool.close()
+
+
+def _version_rows(pool: Pool) -> dict[str, str | int]:
+    """Return which version is installed, if it was signed, and what is on its way."""
+    version, part = newest_version(pool), Part.of(pool)
+    rows: dict[str, str | int] = {} if version is None else {"task_version": version}
+    if part.bundle:
+        rows["arriving"] = f"{part.have_bytes} of {part.size_bytes} bytes"
+    return rows
 
 
 def _node_rows(settings: EdgeSettings, pool: Pool) -> dict[str, str | int]:

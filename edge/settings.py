@@ -49,7 +49,10 @@ class EdgeSettings:
         desk_key: Public key answers are signed with, 64 hexadecimal digits.
         sketch_secret: File with the fleet's secret for sketches; the coordinator must not have it.
         socket: Where the agent listens; mode 0600. Empty: agent.sock in the folder.
-        trusted_keys: Public keys that may sign the task; empty trusts the folder as it is.
+        trusted_keys: Public keys that may sign the task; empty trusts the folder as it is, and
+            takes no task over the wire.
+        largest_bundle_bytes: Tasks that come over the wire and are larger are refused. Installing
+            one takes about five times its size in memory for a moment.
         evaluates: Whether this device holds labels of its own and only evaluates.
         items: File the pool is filled from on first start: a .txt of one text a line, or an .npz
             with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
@@ -64,6 +67,7 @@ class EdgeSettings:
     sketch_secret: str
     socket: str = ""
     trusted_keys: tuple[str, ...] = ()
+    largest_bundle_bytes: int = 64 * 2**20
     evaluates: bool = False
     items: str = ""
     flower: FlowerSettings | None = None
@@ -74,6 +78,8 @@ class EdgeSettings:
             _check_key(name, key)
         for key in self.trusted_keys:
             _check_key("trusted_keys", key)
+        if self.largest_bundle_bytes < 1:
+            raise SettingsError("largest_bundle_bytes: expected 1 or more")
 
     @staticmethod
     def load(path: Path) -> "EdgeSettings":

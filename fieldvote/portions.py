@@ -12,7 +12,8 @@ from fieldvote.records import (
     SurveyReply,
 )
 
-# What each field of a reply is, for ledgers and reports; a field that is not named is overhead.
+# What each field of a reply is, for ledgers and reports; a field that is not named is overhead,
+# and so is all of a hello and of what is said while a bundle arrives.
 PORTIONS: Mapping[tuple[type, str], str] = {
     (SurveyReply, "votes"): "summaries",
     (SurveyReply, "moments"): "summaries",

@@ -11,6 +11,7 @@ from typing import NewType, TypeAlias
 from fieldvote.codec import FloatVector, IntVector, Record
 from fieldvote.codec import decode as _decode
 from fieldvote.codec import encode as _encode
+from fieldvote.delivery import BundleReply, BundleRequest
 
 DeviceId = NewType("DeviceId", int)
 
@@ -279,9 +280,16 @@ Request: TypeAlias = (
     | AnswersRequest
     | GradientRequest
     | EvaluateRequest
+    | BundleRequest
 )
 Reply: TypeAlias = (
-    HelloReply | SurveyReply | CollectReply | AnswersReply | GradientReply | EvaluateReply
+    HelloReply
+    | SurveyReply
+    | CollectReply
+    | AnswersReply
+    | GradientReply
+    | EvaluateReply
+    | BundleReply
 )
 
 REQUESTS: tuple[type[Request], ...] = (
@@ -291,6 +299,7 @@ REQUESTS: tuple[type[Request], ...] = (
     AnswersRequest,
     GradientRequest,
     EvaluateRequest,
+    BundleRequest,
 )
 
 # A number once given is never given again.
@@ -310,6 +319,8 @@ KINDS: dict[int, type] = {
     13: MaskedItem,
     14: Answer,
     15: HeadModel,
+    16: BundleRequest,
+    17: BundleReply,
 }
 
 

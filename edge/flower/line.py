@@ -68,6 +68,9 @@ class Line:
         answer = response.read(_LONGEST_ANSWER + 1)
         if len(answer) > _LONGEST_ANSWER:
             raise http.client.HTTPException(f"an answer of more than {_LONGEST_ANSWER} bytes")
+        if response.length:
+            # asked for so many bytes at most, it takes a line that was cut for the end of them
+            raise http.client.IncompleteRead(answer, response.length)
         self.ended = self.ended or response.will_close
         return response.status, response.headers.get("date", ""), answer
 

@@ -1,7 +1,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -300,3 +300,30 @@ def test_a_run_without_a_settings_file_is_refused() -> None:
     )
     with pytest.raises(SettingsError, match="no config"):
         drive_from_config(GridTransport(grid_of()), context)
+
+
+def test_an_exchange_apart_neither_mixes_with_the_rounds_nor_tells_of_itself() -> None:
+    grid = lane_grid(8)
+    rounds = GridTransport(grid, lanes=4)
+    told: list[str] = []
+    rounds.tell = told.append
+    apart = rounds.apart()
+    grid.hanging = {8}
+    came: list[dict[DeviceId, bytes]] = []
+
+    def deliver() -> None:
+        came.append(dict(apart.exchange({DeviceId(8): b"piece"}, deadline_s=5.0)))
+
+    thread = Thread(target=deliver)
+    thread.start()
+    others = [DeviceId(node) for node in range(1, 8)]
+    for number in range(3):
+        asked = dict.fromkeys(others, b"%d" % number)
+        began = time.monotonic()
+        replies = rounds.exchange(asked, deadline_s=5.0)
+        assert replies == {node: b"%d from %d" % (number, node) for node in others}
+        assert time.monotonic() - began < 2.0
+    assert all("of 7 devices" in line for line in told)
+    grid.over.set()
+    thread.join()
+    assert came == [{DeviceId(8): b"piece from 8"}]

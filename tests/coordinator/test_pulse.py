@@ -60,3 +60,13 @@ def test_looking_for_replies_in_between_does_not_repeat_a_wait_for_devices() -> 
         watch.pulse.waiting("1 of 2 devices", about="devices")
         watch.pulse.waiting("0 of 1 replies")
     assert watch.said == ["1 of 2 devices"]
+
+
+def test_what_happens_beside_the_campaign_does_not_begin_a_wait_anew() -> None:
+    watch = Watch()
+    for _ in range(5):
+        watch.pulse.waiting("for people", about="people")
+        watch.pulse.aside("elsewhere")
+        watch.now_s += 2
+    assert watch.said.count("for people") == 1
+    assert watch.said.count("elsewhere") == 5

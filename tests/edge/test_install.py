@@ -1,12 +1,24 @@
 """Installing a task: where keys are trusted, one changed byte is one too many."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import edge.install as install
-from edge.install import MANIFEST_FILE, install_task, redaction_of, sign_task
-from fieldvote.errors import FieldvoteError, SignatureError, TaskError
+from edge.install import (
+    install_task,
+    installed_in,
+    redaction_of,
+    replace_task,
+    settle,
+    sign_task,
+)
+from fieldvote.bundle import MANIFEST_FILE
+from fieldvote.errors import FieldvoteError, SignatureError, StoreError, TaskError
 from fieldvote.rng import keyed_entropy
 from fieldvote.task import Task
 from privacy.pii import Vocabulary, second_scan
@@ -95,3 +107,71 @@ def test_the_policys_redaction_passes_its_own_scan() -> None:
     masked = redactor.redact("Hi Zuzanna, call 07700 900123").text
     assert "Zuzanna" not in masked
     assert second_scan(masked, vocabulary) == ()
+
+
+def test_a_replaced_task_is_the_new_one_and_the_last_one_stays_beside_it(signed: Path) -> None:
+    for number in range(3):
+        replace_task(signed, text_files(candidates=number + 1))
+    assert Task.load(signed).digest == task_of(text_files(candidates=3)).digest
+    previous = signed.with_name("task.previous")
+    assert Task.load(previous).digest == task_of(text_files(candidates=2)).digest
+    assert sorted(place.name for place in signed.parent.iterdir()) == ["task", "task.previous"]
+    assert not (signed / MANIFEST_FILE).exists()  # nothing of the old one is mixed in
+
+
+def test_a_replacement_that_was_interrupted_is_finished_or_cleared_away(tmp_path: Path) -> None:
+    task, arriving = tmp_path / "task", tmp_path / "task.arriving"
+    settle(task)
+    write_task(arriving, {"task.toml": b"half of"})
+    settle(task)  # without a previous one it is not ours to finish
+    assert not task.exists()
+    write_task(task, FILES)
+    settle(task)
+    assert not arriving.exists()
+    task.rename(tmp_path / "task.previous")
+    write_task(arriving, tabular_files())
+    settle(task)
+    assert Task.load(task).digest == task_of(tabular_files()).digest
+
+
+def test_a_second_rename_that_fails_is_made_up_for(
+    signed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = os.rename, []
+
+    def second_fails(*paths: Path) -> None:
+        calls.append(paths)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(*paths)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", second_fails)
+        with pytest.raises(StoreError, match="No space left"):
+            replace_task(signed, tabular_files())
+    # it was whole beside the old one already, so it was put in its place after all
+    assert Task.load(signed).digest == task_of(tabular_files()).digest
+
+
+def test_the_version_is_known_where_a_signature_is_trusted(signed: Path) -> None:
+    assert installed_in(signed, trusted=[OWNER.public]).version == 1
+    assert installed_in(signed, trusted=[]).version is None
+
+
+def test_a_folder_is_signed_as_the_guide_shows(
+    tmp_path: Path,
+) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "operations.md"
+    [shown] = re.findall(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL)
+    write_task(tmp_path / "my-task", FILES)
+    # the second time with the key that is there
+    public, again = (
+        subprocess.run(
+            [sys.executable, "-c", shown], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    )
+    assert public == again
+    assert (tmp_path / "owner.key").stat().st_mode & 0o777 == 0o600
+    installed = installed_in(tmp_path / "my-task", trusted=[bytes.fromhex(public)])
+    assert installed.version == 2

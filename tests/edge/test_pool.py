@@ -267,3 +267,79 @@ def test_a_purge_forgets_the_messages_on_their_way_too(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="no column payload"):
         Pool(None).column("payload")
+
+
+def used_pool() -> Pool:
+    """Return a pool of task "a": item 0 summed, 1 answered, 2 shipped, 3 untouched."""
+    pool = Pool(None)
+    pool.adopt("a", ["no", "yes"])
+    pool.add(ids(1, 2, 3, 4), [b"1", b"2", b"3", b"4"])
+    pool.mark_summed(np.array([0]))
+    pool.mark_shipped(1, 2)
+    pool.answer(1, 1, 1)
+    pool.mark_shipped(2, 0)
+    pool.keep_note("offers", b"some")
+    pool.keep_note("voted sums", b"sent")
+    pool.remember(b"request", b"reply")
+    pool.append(b"entry")
+    return pool
+
+
+def columns_of(pool: Pool) -> dict[str, list[int]]:
+    return {name: pool.column(name).tolist() for name in COLUMNS}
+
+
+def test_a_pool_that_stays_with_its_task_is_left_as_it_is() -> None:
+    pool = used_pool()
+    before = everything(pool)
+    assert not pool.adopt("a", ["no", "yes"])
+    assert everything(pool) == before
+    assert pool.recall(b"request") == b"reply"
+    pool.close()
+
+
+def test_another_task_begins_its_own_sums_and_keeps_items_answers_and_the_ledger() -> None:
+    pool = used_pool()
+    assert pool.adopt("b", ["no", "yes"])
+    assert columns_of(pool) == {
+        "gold": [-1, -1, -1, -1],
+        "arm": [-1, 2, -1, -1],
+        "answer": [-1, 1, -1, -1],
+        "answered_in": [-1, 1, -1, -1],
+        "summed": [0, 0, 0, 0],
+    }
+    assert (pool.note("offers"), pool.note("voted sums")) == (None, None)
+    assert pool.recall(b"request") is None
+    assert pool.ids() == ids(1, 2, 3, 4)
+    assert list(pool.entries()) == [b"entry"]
+    pool.close()
+
+
+def test_answers_do_not_outlive_the_classes_they_are_of() -> None:
+    pool = used_pool()
+    pool.adopt("b", ["yes", "no"])
+    assert columns_of(pool) == {name: [0 if name == "summed" else -1] * 4 for name in COLUMNS}
+    pool.close()
+
+
+def test_a_task_that_comes_back_does_not_sum_an_item_twice() -> None:
+    pool = used_pool()
+    pool.adopt("b", ["no", "yes"])
+    pool.mark_summed(np.array([1, 3]))
+    pool.adopt("a", ["no", "yes"])
+    assert pool.column("summed").tolist() == [1, 0, 0, 0]
+    assert pool.note("voted sums") == b"sent"
+    pool.adopt("b", ["no", "yes"])
+    assert pool.column("summed").tolist() == [0, 1, 0, 1]
+    assert pool.note("voted sums") is None
+    pool.close()
+
+
+def test_a_purge_forgets_what_entered_the_sums_of_other_tasks() -> None:
+    pool = used_pool()
+    pool.adopt("b", ["no", "yes"])
+    pool.purge()
+    pool.add(ids(9), [b"9"])
+    pool.adopt("a", ["no", "yes"])
+    assert pool.column("summed").tolist() == [0]
+    pool.close()

@@ -1,5 +1,10 @@
 """The task's model on a device: batches change nothing, and a wrong model says what it has."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,3 +125,16 @@ def test_the_width_is_read_off_the_model() -> None:
     assert free.score(np.ones((2, 3), dtype=np.float32)).embeddings.shape == (2, 3)
     with pytest.raises(FieldvoteError):
         free.score(np.ones(3, dtype=np.float32))
+
+
+def test_loading_a_model_writes_nothing_about_this_machine(tmp_path: Path) -> None:
+    code = (
+        "from coordinator.models.backbone import identity_backbone as made\n"
+        "from edge.scorer import Scorer\n"
+        "names = ('input', 'probabilities', 'embedding')\n"
+        "Scorer(made(3, 2), names=names, where='model.onnx')\n"
+    )
+    home = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    path = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", code], env={**home, **path}, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from fieldvote.codec import FloatVector, IntVector
+from fieldvote.delivery import BundleReply
 from fieldvote.errors import WireError
 from fieldvote.portions import PORTION_KINDS, PORTIONS, portions
 from fieldvote.records import (
@@ -30,7 +31,15 @@ from fieldvote.records import (
     encode,
 )
 
-REPLIES = (HelloReply, SurveyReply, CollectReply, AnswersReply, GradientReply, EvaluateReply)
+REPLIES = (
+    HelloReply,
+    SurveyReply,
+    CollectReply,
+    AnswersReply,
+    GradientReply,
+    EvaluateReply,
+    BundleReply,
+)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS: dict[object, st.SearchStrategy[object]] = {
