@@ -20,7 +20,9 @@ def simulate(
         int | None, typer.Option(help="Rounds; default: on to 99 % of the full-data score.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Names every random decision.")] = 1,
-    engine: Annotated[str, typer.Option(help="How messages are carried.")] = "in-process",
+    engine: Annotated[
+        str, typer.Option(help="Where devices run: in-process, or flower (Ray, for clusters).")
+    ] = "in-process",
     strategy: Annotated[
         str | None, typer.Option(help="How items are picked: fleet, margin, entropy, random.")
     ] = None,

@@ -10,6 +10,7 @@ SuperLink; that one private name is used here and nowhere else.
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -24,27 +25,19 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from coordinator.app import build_server_app
+from coordinator.transport import Transport
+from edge.app import build_client_app
 from fieldvote.errors import InternalError
+from fieldvote.records import DeviceId
+from simulations.devices import set_up_devices
+from simulations.engines.seam import Account, Carry, T, Traffic
+from simulations.population import Population
 
 CLIENT_APP_RAISED = 2  # Flower's code for an exception in a ClientApp
 NODE_UNAVAILABLE = 5  # Flower's code for a node that is not there
 _RUN_ID = 1
 _SERVER_NODE = 1
-
-
-@dataclass(slots=True)
-class Traffic:
-    """Bytes that crossed, whole messages as Flower sends them.
-
-    Attributes:
-        up: From devices to the coordinator.
-        down: From the coordinator to devices.
-        replies: How many replies came up.
-    """
-
-    up: int = 0
-    down: int = 0
-    replies: int = 0
 
 
 @dataclass(slots=True)
@@ -187,3 +180,53 @@ def run_in_process(server_app: ServerApp, grid: InProcessGrid) -> None:
         run_id=_RUN_ID, node_id=_SERVER_NODE, node_config={}, state=RecordDict(), run_config={}
     )
     server_app(grid, context)
+
+
+class LocalFleet:
+    """Some devices of a population in this process, behind a grid.
+
+    Attributes:
+        grid: Reaches them.
+    """
+
+    def __init__(self, population: Population, numbers: Iterable[int]) -> None:
+        """Set these devices of the population up, with nothing learnt and nothing spent."""
+        self._pools = ExitStack()
+        self._devices = set_up_devices(population, numbers, self._pools)
+        self._sent: list[bytes] = []
+        self.grid = InProcessGrid(
+            client_app=build_client_app(
+                lambda context: self._devices[DeviceId(context.node_id)].agent.handle
+            ),
+            nodes={int(device): {} for device in self._devices},
+            tap=lambda _node, blob: self._sent.append(blob),
+        )
+
+    def account(self) -> Account:
+        """Return what these devices gave away so far."""
+        spent: dict[str, int] = {}
+        for device in self._devices.values():
+            for kind, part in device.ledger.spent.by_kind.items():
+                spent[kind] = spent.get(kind, 0) + part.size_bytes
+        return Account(
+            traffic=self.grid.traffic,
+            spent=spent,
+            candidates=sum(device.ledger.spent.candidates for device in self._devices.values()),
+            sent=tuple(self._sent),
+        )
+
+    def close(self) -> None:
+        """Let go of the pools."""
+        self._pools.close()
+
+
+def in_process(population: Population, work: Callable[[Carry], T]) -> T:
+    """Work with every device in this process."""
+
+    def carry(drive: Callable[[Transport], None]) -> Account:
+        numbers = range(population.dataset.devices)
+        with closing(LocalFleet(population, numbers)) as fleet:
+            run_in_process(build_server_app(lambda transport, _: drive(transport)), fleet.grid)
+            return fleet.account()
+
+    return work(carry)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 import edge.outbox as outbox
 from fieldvote.errors import DataError, InputError
 from privacy.pii import Redaction, Redactor
+from simulations.engines.seam import Carry
 from simulations.fleet import Outcome, Plan, run_campaign
-from simulations.rehearsal import STRATEGIES, load_data, run
+from simulations.population import load_data
+from simulations.rehearsal import STRATEGIES, run
 from simulations.report import CurvePoint, Report, crossings
 from simulations.scenario import Scenario
 from tests.simulations.data_files import ROW_CLASSES, rows_file, text_file
@@ -255,8 +257,8 @@ def test_client_rounds_are_those_of_devices_that_took_part(
 ) -> None:
     outcomes: list[Outcome] = []
 
-    def watched(plan: Plan, watch: Callable[[CurvePoint], None]) -> Outcome:
-        outcomes.append(run_campaign(plan, watch))
+    def watched(plan: Plan, carry: Carry, watch: Callable[[CurvePoint], None]) -> Outcome:
+        outcomes.append(run_campaign(plan, carry, watch))
         return outcomes[-1]
 
     monkeypatch.setattr("simulations.rehearsal.run_campaign", watched)
@@ -300,7 +302,7 @@ def test_a_device_without_its_two_locks_is_caught_leaking(monkeypatch: pytest.Mo
     )
     sound = run(small, seed=1)
     assert (sound.pii_leaked, sound.pii_planted > 200) == (0, True)
-    monkeypatch.setattr("simulations.rehearsal.Redactor", Open)
+    monkeypatch.setattr("simulations.population.Redactor", Open)
     stopped = run(small, seed=1)
     monkeypatch.setattr(outbox, "second_scan", lambda _text, _vocabulary: ())
     leaking = run(small, seed=1)
