@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer, message_name
-from coordinator.store.sqlite import Store
 from fieldvote.errors import InputError
 from fieldvote.records import (
     ARM_CHOSEN,
@@ -73,8 +73,20 @@ class Inbox:
         self._shapes = shapes
         self.dropped: Counter[str] = Counter()
 
-    def hello(self, replies: Mapping[DeviceId, bytes], task: str) -> int:
-        """Meet devices; one that has another task installed is not met. Return how many."""
+    def hello(
+        self,
+        replies: Mapping[DeviceId, bytes],
+        task: str,
+        *,
+        astray: Callable[[DeviceId], None] = lambda _: None,
+    ) -> int:
+        """Meet devices; one that has another task installed is not met. Return how many.
+
+        Args:
+            replies: What came back.
+            task: Digest of the campaign's task.
+            astray: Told of each device that has another one.
+        """
         met = 0
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, HelloReply)
@@ -82,6 +94,7 @@ class Inbox:
                 continue
             if reply.task != task:
                 self.dropped["another task"] += 1
+                astray(device)
                 continue
             if len(reply.signing_key) != _KEY_BYTES or not _can_be_sealed_to(reply.sealing_key):
                 self.dropped["unusable key"] += 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.delivery import Delivery, Parcel
 from coordinator.flower_settings import FlowerSettings, is_loopback
 from coordinator.inbox import Inbox
 from coordinator.labels.desk import AwaitAnswers
@@ -25,15 +26,23 @@ from coordinator.rounds.machine import (
 from coordinator.rounds.scheduler import STREAM, Progress, Scheduler
 from coordinator.rounds.steps import Parts
 from coordinator.settings import CampaignSettings
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store
+from coordinator.store.database import Database
 from coordinator.transport import Transport
-from fieldvote.errors import InputError, SettingsError, StoreError, UnavailableError
+from fieldvote.errors import (
+    InputError,
+    RefusalError,
+    SettingsError,
+    StoreError,
+    UnavailableError,
+)
 from fieldvote.settings import load_settings
 from fieldvote.task import Task
 
 STORE_FILE = "campaign.sqlite"
 LOG_FILE = "campaign.log"  # what the campaign says, line by line
 _RETRY_S = 2.0
+_TASKS, _TASK = "task", "Task"  # stream and kind of the event that says what a campaign is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +114,55 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
             raise StoreError(f"{folder}: cannot be made ({err.strerror or err})") from err
     elif not (folder / STORE_FILE).is_file():
         raise InputError(f"{folder}: no campaign yet; 'fieldvote coordinator serve' begins one")
-    return Store(folder / STORE_FILE, now=lambda: datetime.now(UTC))
+    return Store(Database.open(folder / STORE_FILE, now=lambda: datetime.now(UTC)))
 
 
-def drive(config: Path, transport: Transport, pulse: Pulse) -> None:
+def check_task(settings: CoordinatorSettings, task: Task) -> None:
+    """Return if a campaign may go on, or begin, with a task.
+
+    Its sums are of one task's votes: those of another would be added to them unseen.
+
+    Raises:
+        InputError: the folder's campaign is about another task.
+    """
+    store = open_store(settings, make=True)
+    try:
+        begun = [body for kind, body in store.events(_TASKS) if kind == _TASK]
+        if not begun:
+            with store.transaction():
+                store.append(_TASKS, 0, _TASK, task.digest)
+        elif begun != [task.digest]:
+            raise InputError(
+                f"{settings.folder}: this campaign is about task {begun[0][:12]}, and"
+                f" {settings.task} holds {task.digest[:12]}: set another folder for a new"
+                " campaign, or put the task back"
+            )
+    finally:
+        store.close()
+
+
+def drive(
+    config: Path, transport: Transport, pulse: Pulse, *, courier: Transport | None = None
+) -> None:
     """Turn the campaign's rounds over a transport, from where it stands to its last round.
 
     Waits for the quorum, and again whenever nobody answers: a fleet comes and goes.
 
+    Args:
+        config: The coordinator's file.
+        transport: How devices are asked.
+        pulse: Takes the lines people read.
+        courier: How the task is brought to devices that run another, from threads of its own;
+            without one they are left as they are.
+
     Raises:
+        InputError: the folder's campaign is about another task.
         UnavailableError: another process drives this campaign.
     """
     settings = CoordinatorSettings.load(config)
     task = Task.load(Path(settings.task))
+    check_task(settings, task)
+    delivery = Delivery(_parcel(settings, task, pulse), courier, pulse.aside) if courier else None
     store = open_store(settings, make=True)
     refusal = "another run drives this campaign"
     try:
@@ -137,6 +182,7 @@ def drive(config: Path, transport: Transport, pulse: Pulse) -> None:
                     transport=transport,
                 ),
                 watch=lambda progress: pulse(_sentence(progress)),
+                updates=delivery,
             )
             pulse(_standing(scheduler.state, settings))
             while not _over(scheduler.state, settings):
@@ -147,7 +193,18 @@ def drive(config: Path, transport: Transport, pulse: Pulse) -> None:
                     pulse.waiting(f"waiting: {err}", about=str(err))
                     time.sleep(_RETRY_S)
     finally:
+        if delivery:
+            delivery.close()
         store.close()
+
+
+def _parcel(settings: CoordinatorSettings, task: Task, pulse: Pulse) -> Parcel | None:
+    """Return the campaign's task as it is delivered, if it can be."""
+    try:
+        return Parcel.load(Path(settings.task), task)
+    except RefusalError as err:
+        pulse(f"the task is not delivered to any device: {err}; sign it again")
+        return None
 
 
 def _telling(store: Store, pulse: Pulse) -> Callable[[float], None]:

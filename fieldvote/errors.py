@@ -11,13 +11,15 @@
     │   └── WireError                       bytes that are not a message of ours
     ├── RefusalError                    3   the policy says no; asking again does not help
     │   ├── LedgerSpentError                the device has given away all it may
+    │   ├── BudgetSpentError                the campaign has spent all it may
     │   ├── LeakError                       the second scan found personal data at the door
     │   ├── SignatureError                  not signed by who must have signed
     │   └── SealError                       an envelope that does not open
     ├── UnavailableError                4   wait and retry, or install what is missing
     │   ├── MissingExtraError               an optional part is not installed
     │   ├── MissingDataError                a data set is neither here nor reachable
-    │   └── StoreError                      the disk would not take a write
+    │   ├── StoreError                      the disk would not take a write
+    │   └── FencedError                     another holder leads; this one writes nothing
     └── InternalError                   5   a bug: tell us
 
 A message says what was expected, what came, and what to do. It never holds the content of an item:
@@ -75,6 +77,17 @@ class LedgerSpentError(RefusalError):
     """The device has given away all it may."""
 
 
+class BudgetSpentError(RefusalError):
+    """The campaign has spent all it may of one resource; nothing was reserved."""
+
+    def __init__(self, resource: str, *, asked: int, left: int, limit: int) -> None:
+        """Remember the resource and what is left of it, in its own unit."""
+        super().__init__(
+            f"{resource}: {asked} asked for, {left} of {limit} left; raise the limit, or stop here"
+        )
+        self.resource, self.asked, self.left, self.limit = resource, asked, left, limit
+
+
 class LeakError(RefusalError):
     """The second scan found personal data at the door; the item stays."""
 
@@ -108,6 +121,15 @@ class MissingDataError(UnavailableError):
 
 class StoreError(UnavailableError):
     """The disk would not take a write; what was stored before is whole."""
+
+
+class FencedError(UnavailableError):
+    """Another holder leads; whoever is fenced off can write nothing."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        """Remember what is led, and who leads it."""
+        super().__init__(f"{name} is led by {holder}; nothing was written: wait, or stop that one")
+        self.name, self.holder = name, holder
 
 
 class InternalError(FieldvoteError):

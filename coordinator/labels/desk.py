@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate
-from coordinator.store.sqlite import Store
 from fieldvote.errors import InputError, SealError, SignatureError, WireError
 from fieldvote.records import (
     ANSWER_CONTEXT,

@@ -3,7 +3,7 @@
 from coordinator.inbox import ANCHORS, LABELED, MOMENTS, VOTED, VOTED_ITEMS, VOTES, Shapes
 from coordinator.models.training import first_model
 from coordinator.settings import CampaignSettings
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store
 from fieldvote.errors import UnavailableError
 from fieldvote.records import HeadModel
 from fieldvote.task import Task

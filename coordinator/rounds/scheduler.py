@@ -1,7 +1,8 @@
 """The driver: load the state, do what follows, append what happened. A crash anywhere is boring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from coordinator.rounds.machine import (
     Abandoned,
@@ -25,6 +26,16 @@ Cohort = Callable[[int, Sequence[DeviceId]], Sequence[DeviceId]]
 """Round number and reachable training devices to the ones that are surveyed."""
 
 
+class Updates(Protocol):
+    """Brings the campaign's task to devices that run another, beside the rounds."""
+
+    def bring(self, devices: Collection[DeviceId]) -> None:
+        """Begin with these devices; return at once."""
+
+    def held(self) -> Collection[DeviceId]:
+        """Return the devices that are not to be asked who they are at the moment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where a campaign stands, for whoever watches."""
@@ -42,6 +53,7 @@ class Scheduler:
         *,
         cohort: Cohort | None = None,
         watch: Callable[[Progress], None] = lambda _: None,
+        updates: Updates | None = None,
     ) -> None:
         """Load the campaign's state from its store.
 
@@ -49,7 +61,9 @@ class Scheduler:
             parts: What the rounds work with.
             cohort: Who is surveyed in a round; by default a random share of who is there.
             watch: Told of every event once it is durable.
+            updates: What becomes of devices that run another task; by default nothing.
         """
+        self._updates = updates
         self._parts = parts
         self._cohort = cohort or self._sample
         self._watch = watch
@@ -75,14 +89,18 @@ class Scheduler:
             UnavailableError: fewer training devices than the quorum are there.
         """
         store, transport = self._parts.store, self._parts.transport
-        strangers = [device for device in transport.devices() if device not in store.devices()]
+        known = set(store.devices()) | set(self._updates.held() if self._updates else ())
+        strangers = [device for device in transport.devices() if device not in known]
         if strangers:
             request = encode(HelloRequest(campaign=self._parts.settings.name))
             replies = transport.exchange(
                 dict.fromkeys(strangers, request), deadline_s=self._parts.settings.deadline_s
             )
+            astray: list[DeviceId] = []
             with store.transaction():
-                self._parts.inbox.hello(replies, self._parts.task.digest)
+                self._parts.inbox.hello(replies, self._parts.task.digest, astray=astray.append)
+            if self._updates:
+                self._updates.bring(astray)
         training = self._training()
         if len(training) < quorum:
             raise UnavailableError(

@@ -30,7 +30,7 @@ from coordinator.rounds.machine import (
 )
 from coordinator.rounds.selection import choose, random_offers
 from coordinator.settings import CampaignSettings
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store
 from coordinator.transport import Transport
 from fieldvote.errors import UnavailableError
 from fieldvote.records import (

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from coordinator.inbox import Shapes
+from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate
-from coordinator.store.sqlite import Store
 from fieldvote.records import (
     ARM_CHOSEN,
     AnswersReply,
@@ -19,6 +19,7 @@ from privacy.sealing import SealingKey, SigningKey
 from strategies.aggregation.summed_head import head_sums
 from strategies.labeling import AnchorSummary, VoteSummary
 from strategies.representation import Moments
+from tests.coordinator.store.places import everything
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WIDTH = 3
@@ -75,7 +76,7 @@ def total(store: Store, name: str) -> list[int] | None:
 
 
 def contents(store: Store) -> list[str]:
-    return list(store._db.iterdump())
+    return [repr(everything(store.database))]
 
 
 def keep_label_for(store: Store, name: str, device: DeviceId) -> None:

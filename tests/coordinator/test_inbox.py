@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coordinator.inbox import Inbox
+from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import StoredCandidate, StoredOffer
-from coordinator.store.sqlite import Store
 from fieldvote.records import (
     ARM_CHOSEN,
     ARM_RANDOM,
@@ -44,7 +44,7 @@ from tests.coordinator.replies import (
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    with closing(Store(None, lambda: NOON)) as fresh:
+    with closing(open_store(None, now=lambda: NOON)) as fresh:
         yield fresh
 
 
@@ -120,7 +120,7 @@ def test_no_bytes_at_all_stop_the_inbox(data: st.DataObject) -> None:
             ),
         )
     )
-    with closing(Store(None, lambda: NOON)) as store:
+    with closing(open_store(None, now=lambda: NOON)) as store:
         inbox = Inbox(store, SHAPES)
         with store.transaction():
             inbox.hello({ONE: blob}, "digest")
@@ -191,7 +191,7 @@ def sealed(name: str, envelope: bytes = b"sealed", refusal: str = "") -> SealedI
 @settings(deadline=None, max_examples=30)
 @given(st.binary(min_size=1, max_size=300))
 def test_a_candidate_is_put_away_byte_by_byte_as_it_came(envelope: bytes) -> None:
-    with closing(Store(None, lambda: NOON)) as store:
+    with closing(open_store(None, now=lambda: NOON)) as store:
         reply = CollectReply(round=1, sealed=(sealed("a", envelope),))
         came = Inbox(store, SHAPES).collect(1, {ONE: encode(reply)}, granted("a", ONE, ARM_RANDOM))
         assert came == (1, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coordinator.inbox import Inbox
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store, open_store
 from fieldvote.records import (
     DeviceId,
     EvaluateReply,
@@ -34,7 +34,7 @@ from tests.coordinator.replies import (
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    with closing(Store(None, lambda: NOON)) as fresh:
+    with closing(open_store(None, now=lambda: NOON)) as fresh:
         yield fresh
 
 

@@ -12,6 +12,7 @@ EXIT_CODES = {
     "WireError": 2,
     "RefusalError": 3,
     "LedgerSpentError": 3,
+    "BudgetSpentError": 3,
     "LeakError": 3,
     "SignatureError": 3,
     "SealError": 3,
@@ -19,6 +20,7 @@ EXIT_CODES = {
     "MissingExtraError": 4,
     "MissingDataError": 4,
     "StoreError": 4,
+    "FencedError": 4,
     "InternalError": 5,
     "FieldvoteError": 5,
 }

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.labels.desk import AwaitAnswers, Desk, DeskKeys
+from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
-from coordinator.store.sqlite import Store
 from fieldvote.errors import InputError, SealError, StoreError
 from fieldvote.records import (
     ANSWER_CONTEXT,
@@ -90,7 +90,7 @@ def desk(reader: Reader) -> Desk:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(tmp_path / "store.sqlite", lambda: NOON)) as fresh:
+    with closing(open_store(tmp_path / "store.sqlite", now=lambda: NOON)) as fresh:
         meet(fresh)
         yield fresh
 
@@ -183,7 +183,10 @@ def test_what_is_answered_is_not_asked_again(store: Store) -> None:
 
 def test_each_answer_is_durable_before_the_next_item_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
-    with closing(Store(path, lambda: NOON)) as store, closing(Store(path, lambda: NOON)) as other:
+    with (
+        closing(open_store(path, now=lambda: NOON)) as store,
+        closing(open_store(path, now=lambda: NOON)) as other,
+    ):
         meet(store)
         for name in ("a", "b", "c"):
             put(store, name, sealed(name))
@@ -217,7 +220,7 @@ def test_a_store_that_cannot_write_loses_no_answer_it_had(store: Store) -> None:
 
 def test_the_store_never_holds_what_an_annotator_saw(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    with closing(Store(path, lambda: NOON)) as store:
+    with closing(open_store(path, now=lambda: NOON)) as store:
         meet(store)
         for name in ("a", "b"):
             put(store, name, sealed(name))

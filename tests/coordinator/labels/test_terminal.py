@@ -8,8 +8,8 @@ import pytest
 from coordinator.labels.desk import DeskKeys
 from coordinator.labels.terminal import TerminalAnnotator, answer_queue, make_keys, read_keys
 from coordinator.service import STORE_FILE
+from coordinator.store.campaign import open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
-from coordinator.store.sqlite import Store
 from fieldvote.errors import InputError, StoreError
 from fieldvote.records import (
     ANSWER_CONTEXT,
@@ -61,7 +61,7 @@ def campaign(tmp_path: Path) -> Path:
     config = tmp_path / "coordinator.toml"
     config.write_text('folder = "state"\ntask = "task"\n[campaign]\nname = "c"\nprice = 0.5\n')
     (tmp_path / "state").mkdir()
-    store = Store(tmp_path / "state" / STORE_FILE, now=lambda: NOON)
+    store = open_store(tmp_path / "state" / STORE_FILE, now=lambda: NOON)
     with store.transaction():
         store.meet(
             KnownDevice(
@@ -104,7 +104,7 @@ def labels(config: Path) -> dict[int, int]:
     """Return the answers in the store as the device reads them: class by number of the item."""
     task = Task.load(config.parent / "task").digest.encode()
     signer = read_keys(config.parent / "desk").signing.public
-    store = Store(config.parent / "state" / STORE_FILE, now=lambda: NOON)
+    store = open_store(config.parent / "state" / STORE_FILE, now=lambda: NOON)
     answers = [
         decode(
             open_envelope(envelope, key=OPENER, context=ANSWER_CONTEXT + task, sender=signer),

@@ -7,7 +7,7 @@ import pytest
 
 from coordinator.inbox import ANCHORS, LABELED, MOMENTS, VOTED, VOTED_ITEMS, VOTES
 from coordinator.models.totals import Totals, shapes_of
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store, open_store
 from fieldvote.errors import UnavailableError
 from fieldvote.records import encode
 from strategies.aggregation.summed_head import HeadSums, head_sums
@@ -22,7 +22,7 @@ EMBEDDINGS = [RNG.normal(size=(12, 3)) for _ in range(3)]
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    with closing(Store(None, lambda: NOON)) as fresh:
+    with closing(open_store(None, now=lambda: NOON)) as fresh:
         yield fresh
 
 

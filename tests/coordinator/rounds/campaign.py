@@ -13,7 +13,7 @@ from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
 from coordinator.rounds.steps import Parts
 from coordinator.settings import CampaignSettings
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store
 from coordinator.transport import Transport
 from edge.agent import Agent, AgentParts
 from edge.install import redaction_of

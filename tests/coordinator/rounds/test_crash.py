@@ -12,7 +12,8 @@ import pytest
 from coordinator.rounds.machine import Phase
 from coordinator.rounds.scheduler import Scheduler
 from coordinator.rounds.steps import Parts
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import Store, open_store
+from coordinator.store.database import Database
 from coordinator.transport import Transport
 from edge.pool import Pool
 from fieldvote.records import AnswersRequest, DeviceId, SurveyRequest
@@ -53,9 +54,9 @@ class FusedStore(Store):
     """A store whose process may die inside a transaction and right before and after its COMMIT."""
 
     def __init__(self, path: Path, fuse: Fuse) -> None:
-        super().__init__(path, lambda: NOON)
+        super().__init__(Database.open(path, now=lambda: NOON))
         # the process dies here, never the disk: waiting for it would prove nothing
-        self._db.execute("PRAGMA synchronous = OFF")
+        self.database._connection.exec_driver_sql("PRAGMA synchronous = OFF")
         self._fuse = fuse
 
     def append(self, stream: str, version: int, kind: str, body: str) -> None:
@@ -127,7 +128,7 @@ def _turn(place: Path, folder: Path, transport: Transport, fuse: Fuse) -> None:
 
 
 def _outcome(place: Path, folder: Path, fleet: Fleet, network: MemoryTransport) -> Outcome:
-    with closing(Store(place, lambda: NOON)) as store:
+    with closing(open_store(place, now=lambda: NOON)) as store:
         _deliver_again(make_parts(store, network, folder / "shelf"), network)
         with closing(sqlite3.connect(place)) as rows:
             return Outcome(

@@ -21,7 +21,7 @@ from coordinator.rounds.machine import (
 )
 from coordinator.rounds.scheduler import Progress, Scheduler
 from coordinator.settings import CampaignSettings
-from coordinator.store.sqlite import Store
+from coordinator.store.campaign import open_store
 from fieldvote.errors import UnavailableError
 from fieldvote.records import (
     AnswersRequest,
@@ -56,7 +56,7 @@ class Campaign:
 
     def __init__(self, folder: Path, settings: CampaignSettings = SETTINGS) -> None:
         self.fleet: Fleet = make_fleet()
-        self.store = Store(None, lambda: NOON)
+        self.store = open_store(None, now=lambda: NOON)
         self.network: MemoryTransport = self.fleet.transport()
         self.reader = Reader()
         self.seen: list[Event] = []

@@ -1,0 +1,182 @@
+"""What came in over the exchanges of a round: messages counted once, sums, devices, offers."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is spelled as SQLite's
+
+from coordinator.store.database import Values
+from coordinator.store.rows import KnownDevice, StoredOffer, message_name
+from coordinator.store.schema import device, inbox, offer, pending, total
+from coordinator.store.scope import CampaignTables, of
+from fieldvote.errors import StoreError
+from fieldvote.records import DeviceId
+
+_ADMIT = insert(inbox).on_conflict_do_nothing()
+_IS_IN = select(inbox.c.message).where(of(inbox, "message"))
+_ANSWERED = delete(pending).where(of(pending, "message"))
+_EXPECT = insert(pending).on_conflict_do_nothing()
+_LAST_PLACE = select(func.coalesce(func.max(pending.c.place), 0).label("place")).where(
+    of(pending, "round")
+)
+_EXPECTED = (
+    select(pending.c.device, pending.c.request)
+    .where(of(pending, "round", "phase"))
+    .order_by(pending.c.device)
+)
+_OVERDUE = (
+    select(pending.c.round, pending.c.phase)
+    .where(of(pending), pending.c.round < bindparam("before"))
+    .group_by(pending.c.round, pending.c.phase)
+    .order_by(pending.c.round, func.min(pending.c.place))
+)
+_TOTAL = select(total.c.vector).where(of(total, "name"))
+_ADD_TOTAL = insert(total)
+_KEEP_TOTAL = _ADD_TOTAL.on_conflict_do_update(
+    index_elements=["campaign", "name"], set_={"vector": _ADD_TOTAL.excluded.vector}
+)
+_MEET = insert(device).on_conflict_do_nothing()
+_DEVICES = select(device).where(of(device)).order_by(device.c.id)
+_KEEP_OFFER = insert(offer).on_conflict_do_nothing()
+_OFFERS = select(offer).where(of(offer, "round")).order_by(offer.c.item)
+_GRANTED = _OFFERS.where(offer.c.granted)
+_GRANT = update(offer).where(of(offer, "round", "item")).values(granted=True)
+
+
+class ExchangeTables(CampaignTables):
+    """What devices were asked, what they said, and what it adds up to."""
+
+    def admit(self, message: str) -> bool:
+        """Return whether this message is new, and remember it."""
+        with self._whole():
+            new = self._add(_ADMIT, {"message": message}) == 1
+            self._change(_ANSWERED, {"the_message": message})
+        return new
+
+    def expect(self, round_number: int, phase: str, device: DeviceId, request: bytes) -> None:
+        """Keep a request until its reply is counted; the first of its name stays.
+
+        Asked again with the same bytes, a device answers with the same bytes: so a reply that was
+        lost on its way is not lost to the sums.
+        """
+        message = message_name(round_number, phase, device)
+        with self._whole():
+            if self._rows(_IS_IN, the_message=message):
+                return
+            (last,) = self._rows(_LAST_PLACE, the_round=round_number)
+            self._add(
+                _EXPECT,
+                {
+                    "message": message,
+                    "round": round_number,
+                    "phase": phase,
+                    "device": device,
+                    "place": last["place"] + 1,
+                    "request": request,
+                },
+            )
+
+    def expected(self, round_number: int, phase: str) -> dict[DeviceId, bytes]:
+        """Return the requests of one exchange that have no counted reply, by device."""
+        rows = self._rows(_EXPECTED, the_round=round_number, the_phase=phase)
+        return {DeviceId(row["device"]): row["request"] for row in rows}
+
+    def overdue(self, round_number: int) -> list[tuple[int, str]]:
+        """Return round and phase of earlier exchanges that still miss a reply, oldest first."""
+        rows = self._rows(_OVERDUE, before=round_number)
+        return [(row["round"], row["phase"]) for row in rows]
+
+    def total(self, name: str) -> NDArray[np.int64] | None:
+        """Return a sum over devices, None if nothing was added yet."""
+        rows = self._rows(_TOTAL, the_name=name)
+        return np.frombuffer(rows[0]["vector"], dtype="<i8").astype(np.int64) if rows else None
+
+    def add(self, name: str, vector: NDArray[np.int64]) -> None:
+        """Add a vector to a sum."""
+        self.add_many(name, [vector])
+
+    def add_many(self, name: str, vectors: Iterable[NDArray[np.int64]]) -> None:
+        """Add vectors to a sum, which is read and written once however many they are.
+
+        Raises:
+            StoreError: one has another length than the sum; nothing was added.
+        """
+        with self._whole():
+            moved = self.total(name)
+            for vector in vectors:
+                if moved is None:
+                    moved = vector.astype(np.int64)  # a copy: the first vector stays as it is
+                elif moved.shape == vector.shape:
+                    moved += vector
+                else:
+                    raise StoreError(
+                        f"{name} has {len(moved)} entries, {len(vector)} were to be added"
+                    )
+            if moved is not None:
+                self._add(_KEEP_TOTAL, {"name": name, "vector": moved.astype("<i8").tobytes()})
+
+    def meet(self, device: KnownDevice) -> None:
+        """Remember a device; the keys it came with first stay."""
+        self._add(
+            _MEET,
+            {
+                "id": device.id,
+                "evaluates": device.evaluates,
+                "items": device.items,
+                "signing_key": device.signing_key,
+                "sealing_key": device.sealing_key,
+                "teaches": False,
+            },
+        )
+
+    def devices(self) -> dict[DeviceId, KnownDevice]:
+        """Return every device known, by id."""
+        return {
+            DeviceId(row["id"]): KnownDevice(
+                id=DeviceId(row["id"]),
+                evaluates=row["evaluates"],
+                items=row["items"],
+                signing_key=row["signing_key"],
+                sealing_key=row["sealing_key"],
+                teaches=row["teaches"],
+            )
+            for row in self._rows(_DEVICES)
+        }
+
+    def keep_offers(self, round_number: int, offers: Iterable[StoredOffer]) -> None:
+        """Keep the offers of a round until it is selected from."""
+        rows: list[Values] = [
+            {
+                "round": round_number,
+                "device": offer.device,
+                "item": offer.item,
+                "arm": offer.arm,
+                "score": offer.score,
+                "predicted": offer.predicted,
+                "sketch": offer.sketch,
+                "granted": False,
+            }
+            for offer in offers
+        ]
+        self._add(_KEEP_OFFER, *rows)
+
+    def offers(self, round_number: int, *, granted: bool = False) -> list[StoredOffer]:
+        """Return a round's offers, or its granted ones, by item id, so that ties go by id."""
+        return [
+            StoredOffer(
+                device=DeviceId(row["device"]),
+                item=row["item"],
+                arm=row["arm"],
+                score=row["score"],
+                predicted=row["predicted"],
+                sketch=row["sketch"],
+            )
+            for row in self._rows(_GRANTED if granted else _OFFERS, the_round=round_number)
+        ]
+
+    def grant(self, round_number: int, items: Iterable[bytes]) -> None:
+        """Remember which offers of a round are asked for."""
+        rows: list[Values] = [{"the_round": round_number, "the_item": item} for item in items]
+        self._change(_GRANT, *rows)
