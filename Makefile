@@ -18,10 +18,11 @@ ifneq ($(wildcard ../shared/data),)
 export FIELDVOTE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test check compat format bench docs clean
+.PHONY: help demo test nightly check compat format bench docs clean
 help:
 	@echo "make demo    rehearse a fleet on this machine and open the report (about a minute after set-up)"
 	@echo "make test    run every test"
+	@echo "make nightly run the counts that are too long for every change (an hour or two)"
 	@echo "make check   format, lint, types, import order"
 	@echo "make compat  download the Flower versions the tests compare with (make test does it too)"
 	@echo "make bench   run the benchmarks, quickly"
@@ -49,6 +50,9 @@ $(WHEELS): | $(STAMP)
 test: $(STAMP) $(WHEELS)
 	$(BIN)/python -m pytest -q
 
+nightly: $(STAMP)
+	$(BIN)/python -m pytest -q -m nightly --timeout=36000
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -64,6 +68,7 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/ring.py docs/ring.svg
+	$(BIN)/python docs/rounds.py docs/rounds.svg
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,18 +1,25 @@
-"""`fieldvote coordinator` and `fieldvote labels`: parse, call, print."""
+"""`fieldvote coordinator`, `rounds` and `labels`: parse, call, print."""
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from coordinator.rounds.commands import Command
+
 app = typer.Typer(help="A campaign: its rounds, and where it stands.", no_args_is_help=True)
+rounds = typer.Typer(help="Rounds: what each waits for, and what to do.", no_args_is_help=True)
 labels = typer.Typer(help="The labeling desk: its keys, and its queue.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", help="The coordinator's TOML file.")]
 Keys = Annotated[Path, typer.Option("--keys", help="The folder of the desk's keys.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Argument(help="The round.", min=1)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the record.")]
 _CONFIG, _KEYS = Path("coordinator.toml"), Path("desk")
 
 
@@ -35,12 +42,141 @@ def status(config: Config = _CONFIG, as_json: AsJson = False) -> None:
     """
     from coordinator.service import status_of
 
-    found = status_of(config)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for name, value in found.items():
-        typer.echo(f"{name:<22} {value}")
+    _print_one(status_of(config), as_json)
+
+
+@app.command()
+def backup(
+    path: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    config: Config = _CONFIG,
+) -> None:
+    """Copy the whole store into one file, while the campaign goes on.
+
+    Example: fieldvote coordinator backup monday.sqlite
+    """
+    from coordinator.upkeep import back_up
+
+    typer.echo(back_up(config, path))
+
+
+@app.command()
+def restore(
+    path: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    config: Config = _CONFIG,
+) -> None:
+    """Fill an empty store from a backup: also the way from one file to PostgreSQL.
+
+    Example: fieldvote coordinator restore monday.sqlite
+    """
+    from coordinator.upkeep import bring_back
+
+    typer.echo(bring_back(config, path))
+
+
+@app.command()
+def verify(config: Config = _CONFIG, as_json: AsJson = False) -> None:
+    """Check every chain, artifact, budget and answer in the store; exits with 3 at a fault.
+
+    Example: fieldvote coordinator verify
+    """
+    from coordinator.upkeep import check_store
+
+    found = check_store(config)
+    _print_one(found, as_json)
+    if found["faults"]:
+        raise typer.Exit(3)
+
+
+@rounds.command()
+def plan(
+    config: Config = _CONFIG,
+    incident: Annotated[
+        bool, typer.Option("--incident", help="Goes ahead of every other round.")
+    ] = False,
+    budget: Annotated[
+        int | None, typer.Option("--budget", help="Labels it may buy.", min=1)
+    ] = None,
+) -> None:
+    """Begin a round beyond those of the settings.
+
+    Example: fieldvote rounds plan --incident --budget 20
+    """
+    from coordinator.rounds.commands import Command
+
+    _ask(config, Command(what="plan", kind="incident" if incident else "ordinary", budget=budget))
+
+
+@rounds.command("list")
+def list_(config: Config = _CONFIG, as_json: AsJson = False) -> None:
+    """List the rounds of a campaign, oldest first.
+
+    Example: fieldvote rounds list
+    """
+    from coordinator.upkeep import rounds_of
+
+    _print_table(rounds_of(config), as_json)
+
+
+@rounds.command()
+def show(
+    number: Annotated[int | None, typer.Argument(help="The round; else the newest.")] = None,
+    config: Config = _CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a round waits for, since when, and until when.
+
+    Example: fieldvote rounds show 3
+    """
+    from coordinator.upkeep import round_of
+
+    _print_one(round_of(config, number), as_json)
+
+
+@rounds.command()
+def pause(number: Number, config: Config = _CONFIG, reason: Reason = "asked for") -> None:
+    """Stop a round where it is, until it is resumed.
+
+    Example: fieldvote rounds pause 3 --reason "the label guide changes"
+    """
+    from coordinator.rounds.commands import Command
+
+    _ask(config, Command(what="pause", round=number, reason=reason))
+
+
+@rounds.command()
+def resume(number: Number, config: Config = _CONFIG) -> None:
+    """Go on with a round that is paused or quarantined.
+
+    Example: fieldvote rounds resume 3
+    """
+    from coordinator.rounds.commands import Command
+
+    _ask(config, Command(what="resume", round=number))
+
+
+@rounds.command()
+def abort(number: Number, config: Config = _CONFIG, reason: Reason = "asked for") -> None:
+    """Give a round up; its labels stay, and devices that took its model get the one before.
+
+    Example: fieldvote rounds abort 3 --reason "wrong label guide"
+    """
+    from coordinator.rounds.commands import Command
+
+    _ask(config, Command(what="abort", round=number, reason=reason))
+
+
+@rounds.command()
+def reproduce(number: Number, config: Config = _CONFIG, as_json: AsJson = False) -> None:
+    """Make a round's decisions and model again from its record; exits with 3 if bytes differ.
+
+    Example: fieldvote rounds reproduce 3
+    """
+    from coordinator.upkeep import reproduce_round
+
+    found = reproduce_round(config, number)
+    _print_table(found, as_json)
+    if not all(row["same"] == "yes" for row in found):
+        raise typer.Exit(3)
 
 
 @labels.command()
@@ -75,3 +211,37 @@ def answer(config: Config = _CONFIG, keys: Keys = _KEYS) -> None:
         emphasize=lambda text: typer.style(text, reverse=True),
     )
     typer.echo(f"{given} answers given")
+
+
+def _ask(config: Path, command: "Command") -> None:
+    """Ask the coordinator for something, and say whether it is done."""
+    from coordinator.upkeep import ask_coordinator
+
+    typer.echo(ask_coordinator(config, command))
+
+
+Row = Mapping[str, str | int | float]
+
+
+def _print_one(row: Row, as_json: bool) -> None:
+    """Print names and values below each other."""
+    if as_json:
+        typer.echo(json.dumps(row, indent=2))
+        return
+    width = max((len(name) for name in row), default=0)
+    for name, value in row.items():
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
+
+
+def _print_table(rows: Sequence[Row], as_json: bool) -> None:
+    """Print rows with a heading."""
+    if as_json:
+        typer.echo(json.dumps(list(rows), indent=2))
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[name.replace("_", " ") for name in names]]
+    cells += [[str(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(names))]
+    for line in cells:
+        padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())

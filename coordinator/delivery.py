@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
-from coordinator.transport import Transport
+from coordinator.transport import Transport, exchange
 from fieldvote.bundle import MANIFEST_FILE, Bundle, signed_content, unpack
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import InputError
@@ -110,22 +110,22 @@ class Delivery:
     def __init__(
         self,
         parcel: Parcel | None,
-        transport: Transport,
+        courier: Callable[[], Transport],
         say: Callable[[str], None],
         *,
         lanes: int = LANES,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Deliver this over a transport that nobody else's progress is told of.
+        """Deliver this over transports of our own.
 
         Args:
             parcel: The signed task; without one nothing is delivered, and that is said once.
-            transport: How devices are reached; used from several threads.
+            courier: Makes a transport for each thread.
             say: Takes the operator's lines; called from several threads.
             lanes: Devices that are served at once.
             now_s: A clock that only goes forward.
         """
-        self._parcel, self._transport, self._say, self._now_s = parcel, transport, say, now_s
+        self._parcel, self._courier, self._say, self._now_s = parcel, courier, say, now_s
         self._waiting: SimpleQueue[DeviceId | None] = SimpleQueue()
         self._lanes, self._started = lanes, 0
         self._lock = Lock()
@@ -168,10 +168,11 @@ class Delivery:
 
     def _serve(self, parcel: Parcel) -> None:
         """Serve one device after the other."""
+        transport = self._courier()
         while (device := self._waiting.get()) is not None:
             rests = True
             try:
-                rests = not self._deliver(device, parcel)
+                rests = not self._deliver(transport, device, parcel)
             except Exception as err:  # a grid that has lost its run ends the rounds, not this
                 if not self._stop.is_set():
                     self._say(f"device {device}: delivery broken off ({type(err).__name__})")
@@ -181,15 +182,15 @@ class Delivery:
                     if rests:
                         self._rests[device] = self._now_s() + _REST_S
 
-    def _deliver(self, device: DeviceId, parcel: Parcel) -> bool:
+    def _deliver(self, transport: Transport, device: DeviceId, parcel: Parcel) -> bool:
         """Send what is missing. Return whether to ask the device who it is; else it rests."""
         bundle = parcel.bundle
         pace, have, silences, sent, began_at_s = Pace(), -1, 0, 0, self._now_s()
-        while device in self._transport.devices() and not self._stop.is_set():
+        while device in transport.devices() and not self._stop.is_set():
             # of what a device holds only the device knows: ask, at first and after any silence
             piece = bundle.content[have : have + pace.size_bytes] if have >= 0 else b""
             began_s, sent = self._now_s(), sent + len(piece)
-            reply = self._exchange(device, bundle, max(have, 0), piece, pace.deadline_s)
+            reply = self._exchange(transport, device, bundle, max(have, 0), piece, pace.deadline_s)
             if reply is None:
                 pace, have, silences = pace.after(None), -1, silences + 1
                 if silences == _SILENCES:
@@ -216,13 +217,19 @@ class Delivery:
         return True
 
     def _exchange(
-        self, device: DeviceId, bundle: Bundle, offset: int, piece: bytes, deadline_s: float
+        self,
+        transport: Transport,
+        device: DeviceId,
+        bundle: Bundle,
+        offset: int,
+        piece: bytes,
+        deadline_s: float,
     ) -> BundleReply | None:
         """Send one piece; return the reply, if one came that makes sense."""
         request = BundleRequest(
             bundle=bundle.name, size=bundle.size_bytes, offset=offset, content=piece
         )
-        came = self._transport.exchange({device: encode(request)}, deadline_s=deadline_s)
+        came = exchange(transport, {device: encode(request)}, deadline_s=deadline_s)
         try:
             reply = decode(came[device], BundleReply) if device in came else None
         except InputError:

@@ -9,16 +9,18 @@ never stops a round.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.plausible import KEY_BYTES, are_counts, builds, can_be_sealed_to, usual
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer, message_name
 from fieldvote.errors import InputError
+from fieldvote.heads import EvaluateReply, GradientReply, ServeReply
 from fieldvote.records import (
     ARM_CHOSEN,
     ARM_RANDOM,
@@ -26,13 +28,10 @@ from fieldvote.records import (
     AnswersReply,
     CollectReply,
     DeviceId,
-    EvaluateReply,
-    GradientReply,
     HelloReply,
     SurveyReply,
     decode,
 )
-from privacy.sealing import SigningKey, seal
 from strategies.aggregation.sketch import HeadSums, sketch_length
 from strategies.representation import Moments
 
@@ -42,7 +41,6 @@ SURVEY, COLLECT, ANSWERS = "survey", "collect", "answers"
 Kind = TypeVar("Kind")
 
 _ID_BYTES = 16
-_KEY_BYTES = 32
 _MAX_OFFERS = 4096
 _ARMS = (ARM_CHOSEN, ARM_RANDOM, ARM_SEED)
 _MAX_SCORE = 65535
@@ -96,7 +94,7 @@ class Inbox:
                 self.dropped["another task"] += 1
                 astray(device)
                 continue
-            if len(reply.signing_key) != _KEY_BYTES or not _can_be_sealed_to(reply.sealing_key):
+            if len(reply.signing_key) != KEY_BYTES or not can_be_sealed_to(reply.sealing_key):
                 self.dropped["unusable key"] += 1
                 continue
             self._store.meet(
@@ -113,16 +111,17 @@ class Inbox:
 
     def survey(self, round_number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
         """Add sums and keep offers. Return how many replies and offers were new."""
-        counted, offers = 0, 0
+        counted, kept = 0, list[StoredOffer]()
+        sums: dict[str, list[NDArray[np.int64]]] = {}
         came = {d: self._decode(blob, SurveyReply) for d, blob in sorted(replies.items())}
         surveys = [reply for reply in came.values() if reply is not None]
         so_far = self._store.total(MOMENTS)
         # what the task's model makes of an item has one width, and sketches have one length: that
         # of the sums so far, else of most devices
         moments = (
-            _usual(len(s.moments) for s in surveys if s.items) if so_far is None else (len(so_far))
+            usual(len(s.moments) for s in surveys if s.items) if so_far is None else (len(so_far))
         )
-        sketch = _usual(len(offer.sketch) for s in surveys for offer in s.offers)
+        sketch = usual(len(offer.sketch) for s in surveys for offer in s.offers)
         for device, reply in came.items():
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
@@ -132,31 +131,36 @@ class Inbox:
             if not self._store.admit(message_name(round_number, SURVEY, device)):
                 continue
             if reply.items:
-                self._store.add(VOTES, reply.votes)
-                self._store.add(MOMENTS, reply.moments)
-                self._store.add(VOTED_ITEMS, np.array([reply.voted], dtype=np.int64))
-            self._store.keep_offers(
-                round_number,
-                (
-                    StoredOffer(
-                        device=device,
-                        item=offer.item,
-                        arm=offer.arm,
-                        score=offer.score,
-                        predicted=offer.predicted,
-                        sketch=offer.sketch,
-                    )
-                    for offer in reply.offers
-                ),
-            )
-            counted, offers = counted + 1, offers + len(reply.offers)
-        return counted, offers
+                for name, vector in (
+                    (VOTES, reply.votes),
+                    (MOMENTS, reply.moments),
+                    (VOTED_ITEMS, np.array([reply.voted], dtype=np.int64)),
+                ):
+                    sums.setdefault(name, []).append(vector)
+            kept += [
+                StoredOffer(
+                    device=device,
+                    item=offer.item,
+                    arm=offer.arm,
+                    score=offer.score,
+                    predicted=offer.predicted,
+                    sketch=offer.sketch,
+                )
+                for offer in reply.offers
+            ]
+            counted += 1
+        for name, vectors in sums.items():
+            self._store.add_many(name, vectors)
+        self._store.keep_offers(round_number, kept)
+        return counted, len(kept)
 
     def collect(
         self,
         round_number: int,
         replies: Mapping[DeviceId, bytes],
         granted: Mapping[bytes, StoredOffer],
+        *,
+        urgent: bool = False,
     ) -> tuple[int, int]:
         """Put sealed candidates away, unopened. Return how many came and how many stay."""
         sealed, refused = 0, 0
@@ -179,6 +183,7 @@ class Inbox:
                             arm=offer.arm,
                             envelope=candidate.envelope,
                         ),
+                        urgent=urgent,
                     )
                     sealed += 1
                 else:
@@ -227,15 +232,15 @@ class Inbox:
         replies: Mapping[DeviceId, bytes],
         *,
         fits: Callable[[NDArray[np.int64]], bool],
-    ) -> list[NDArray[np.int64]]:
+    ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the vectors of one gradient exchange that fit the head; nothing is stored."""
-        vectors = []
-        for _, blob in sorted(replies.items()):
+        vectors = {}
+        for device, blob in sorted(replies.items()):
             reply = self._decode(blob, GradientReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
             if reply.step == step and fits(reply.sums):
-                vectors.append(reply.sums)
+                vectors[device] = reply.sums
             else:
                 self.dropped["does not fit"] += 1
         return vectors
@@ -250,11 +255,23 @@ class Inbox:
             reply = self._decode(blob, EvaluateReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
-            if not _are_counts(reply.confusion, k * k, most=_MOST_ITEMS):
+            if not are_counts(reply.confusion, k * k, most=_MOST_ITEMS):
                 self.dropped["does not fit"] += 1
                 continue
             counts[device] = reply.confusion.reshape(k, k)
         return counts
+
+    def served(
+        self, round_number: int, phase: str, replies: Mapping[DeviceId, bytes]
+    ) -> list[DeviceId]:
+        """Return which devices serve a round's head, or the one before it again."""
+        serving = []
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, ServeReply)
+            if reply is not None and self._is_of(round_number, reply.round):
+                self._store.admit(message_name(round_number, phase, device))
+                serving.append(device)
+        return serving
 
     def _is_of(self, expected: int, got: int) -> bool:
         """Return whether a reply belongs to this round, and count it if not."""
@@ -270,9 +287,9 @@ class Inbox:
         summed = reply.items == 0 or (
             0 < reply.items <= _MOST_ITEMS
             and 0 <= reply.voted <= reply.items
-            and _are_counts(reply.votes, self._shapes.votes, most=reply.items)
+            and are_counts(reply.votes, self._shapes.votes, most=reply.items)
             and len(reply.moments) == moments
-            and _builds(Moments.from_vector, reply.moments)
+            and builds(Moments.from_vector, reply.moments)
         )
         return (
             summed
@@ -292,10 +309,9 @@ class Inbox:
         length = sketch_length(width)
         return (
             answers > 0
-            and _are_counts(reply.anchors, self._shapes.anchors, most=answers)
+            and are_counts(reply.anchors, self._shapes.anchors, most=answers)
             and all(
-                len(vector) == 0
-                or (len(vector) == length and _builds(HeadSums.from_vector, vector))
+                len(vector) == 0 or (len(vector) == length and builds(HeadSums.from_vector, vector))
                 for vector in (reply.labeled, reply.voted)
             )
         )
@@ -307,35 +323,3 @@ class Inbox:
         except InputError:
             self.dropped["not a reply"] += 1
             return None
-
-
-def _are_counts(vector: NDArray[np.int64], length: int, *, most: int) -> bool:
-    """Return whether this is a vector of so many counts."""
-    return len(vector) == length and not ((vector < 0) | (vector > most)).any()
-
-
-def _builds(build: Callable[[NDArray[np.int64]], object], vector: NDArray[np.int64]) -> bool:
-    """Return whether the room that adds these sums up would take them."""
-    try:
-        build(vector)
-    except InputError:
-        return False
-    return True
-
-
-def _usual(lengths: Iterable[int]) -> int:
-    """Return the length that occurs most often, 0 where there is none."""
-    most = Counter(lengths).most_common(1)
-    return most[0][0] if most else 0
-
-
-def _can_be_sealed_to(key: bytes) -> bool:
-    """Return whether an answer can be sealed to this key; some keys of the right length are none.
-
-    A device with such a key would stop the desk at its first answer.
-    """
-    try:
-        seal(b"", recipient=key, context=b"greeting", signer=SigningKey(bytes(_KEY_BYTES)))
-    except (InputError, ValueError):
-        return False
-    return True

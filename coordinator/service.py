@@ -1,48 +1,25 @@
-"""A deployed coordinator: its settings, the campaign it drives, and where that stands."""
+"""A deployed coordinator: its settings, its store, and where its campaign stands."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.delivery import Delivery, Parcel
 from coordinator.flower_settings import FlowerSettings, is_loopback
-from coordinator.inbox import Inbox
-from coordinator.labels.desk import AwaitAnswers
-from coordinator.models.shelf import Shelf
-from coordinator.models.totals import shapes_of
-from coordinator.processes import alone
-from coordinator.pulse import Pulse
-from coordinator.rounds.machine import (
-    Evaluated,
-    Labeled,
-    Phase,
-    RoundState,
-    Trained,
-    load_event,
-    replay,
-)
-from coordinator.rounds.scheduler import STREAM, Progress, Scheduler
-from coordinator.rounds.steps import Parts
+from coordinator.rounds.campaign import load_state
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
-from coordinator.transport import Transport
 from fieldvote.errors import (
     InputError,
-    RefusalError,
     SettingsError,
     StoreError,
-    UnavailableError,
 )
 from fieldvote.settings import load_settings
 from fieldvote.task import Task
 
 STORE_FILE = "campaign.sqlite"
 LOG_FILE = "campaign.log"  # what the campaign says, line by line
-_RETRY_S = 2.0
-_TASKS, _TASK = "task", "Task"  # stream and kind of the event that says what a campaign is about
+_TASK = "task"  # what the note is called that says which task a campaign is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +29,8 @@ class CoordinatorSettings:
     Attributes:
         folder: Where the store, the models and Flower's own files live; made if absent.
         task: The task folder the fleet has installed.
+        store: postgresql://USER@HOST/NAME for a database several coordinators share; empty for one
+            file in the folder. A password belongs in libpq's own password file.
         rounds: How many rounds to turn.
         quorum: Training devices that must be there before a round begins.
         answers_wait_s: How long a round waits for people; later answers count in the next.
@@ -63,6 +42,7 @@ class CoordinatorSettings:
     folder: str
     task: str
     campaign: CampaignSettings
+    store: str = ""
     rounds: int = 10
     quorum: int = 1
     answers_wait_s: float = 86400.0
@@ -82,6 +62,11 @@ class CoordinatorSettings:
                 f"address: {host} is not loopback, so TLS is needed: set flower.ca and, unless the"
                 " SuperLink is joined, flower.certificate and flower.key"
             )
+
+    @property
+    def place(self) -> Path | str:
+        """Where the store is."""
+        return self.store or Path(self.folder) / STORE_FILE
 
     @staticmethod
     def load(path: Path) -> "CoordinatorSettings":
@@ -104,17 +89,18 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
 
     Raises:
         InputError: there is none yet, and none is to be made.
-        StoreError: the folder cannot be used.
+        StoreError: the folder or the database cannot be used.
     """
-    folder = Path(settings.folder)
+    place, folder = settings.place, Path(settings.folder)
     if make:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise StoreError(f"{folder}: cannot be made ({err.strerror or err})") from err
-    elif not (folder / STORE_FILE).is_file():
+    elif isinstance(place, Path) and not place.is_file():
         raise InputError(f"{folder}: no campaign yet; 'fieldvote coordinator serve' begins one")
-    return Store(Database.open(folder / STORE_FILE, now=lambda: datetime.now(UTC)))
+    database = Database.open(place, now=lambda: datetime.now(UTC), make=make)
+    return Store(database, settings.campaign.name)
 
 
 def check_task(settings: CoordinatorSettings, task: Task) -> None:
@@ -123,114 +109,22 @@ def check_task(settings: CoordinatorSettings, task: Task) -> None:
     Its sums are of one task's votes: those of another would be added to them unseen.
 
     Raises:
-        InputError: the folder's campaign is about another task.
+        InputError: the campaign is about another task.
     """
     store = open_store(settings, make=True)
     try:
-        begun = [body for kind, body in store.events(_TASKS) if kind == _TASK]
-        if not begun:
-            with store.transaction():
-                store.append(_TASKS, 0, _TASK, task.digest)
-        elif begun != [task.digest]:
+        with store.transaction():
+            about = store.note(_TASK)
+            if about is None:
+                store.keep_note(_TASK, task.digest)
+        if about not in (None, task.digest):
             raise InputError(
-                f"{settings.folder}: this campaign is about task {begun[0][:12]}, and"
-                f" {settings.task} holds {task.digest[:12]}: set another folder for a new"
-                " campaign, or put the task back"
+                f"{settings.campaign.name}: this campaign is about task {about[:12]}, and"
+                f" {settings.task} holds {task.digest[:12]}: give a new campaign a name and a"
+                " folder of its own, or put the task back"
             )
     finally:
         store.close()
-
-
-def drive(
-    config: Path, transport: Transport, pulse: Pulse, *, courier: Transport | None = None
-) -> None:
-    """Turn the campaign's rounds over a transport, from where it stands to its last round.
-
-    Waits for the quorum, and again whenever nobody answers: a fleet comes and goes.
-
-    Args:
-        config: The coordinator's file.
-        transport: How devices are asked.
-        pulse: Takes the lines people read.
-        courier: How the task is brought to devices that run another, from threads of its own;
-            without one they are left as they are.
-
-    Raises:
-        InputError: the folder's campaign is about another task.
-        UnavailableError: another process drives this campaign.
-    """
-    settings = CoordinatorSettings.load(config)
-    task = Task.load(Path(settings.task))
-    check_task(settings, task)
-    delivery = Delivery(_parcel(settings, task, pulse), courier, pulse.aside) if courier else None
-    store = open_store(settings, make=True)
-    refusal = "another run drives this campaign"
-    try:
-        with alone(Path(settings.folder) / "drive.lock", refusal):
-            scheduler = Scheduler(
-                Parts(
-                    task=task,
-                    settings=settings.campaign,
-                    store=store,
-                    inbox=Inbox(store, shapes_of(task)),
-                    shelf=Shelf(Path(settings.folder) / "models"),
-                    labeling=AwaitAnswers(
-                        wait_s=settings.answers_wait_s,
-                        now_s=time.monotonic,
-                        sleep_s=_telling(store, pulse),
-                    ),
-                    transport=transport,
-                ),
-                watch=lambda progress: pulse(_sentence(progress)),
-                updates=delivery,
-            )
-            pulse(_standing(scheduler.state, settings))
-            while not _over(scheduler.state, settings):
-                try:
-                    scheduler.greet(settings.quorum)
-                    scheduler.run_round()
-                except UnavailableError as err:
-                    pulse.waiting(f"waiting: {err}", about=str(err))
-                    time.sleep(_RETRY_S)
-    finally:
-        if delivery:
-            delivery.close()
-        store.close()
-
-
-def _parcel(settings: CoordinatorSettings, task: Task, pulse: Pulse) -> Parcel | None:
-    """Return the campaign's task as it is delivered, if it can be."""
-    try:
-        return Parcel.load(Path(settings.task), task)
-    except RefusalError as err:
-        pulse(f"the task is not delivered to any device: {err}; sign it again")
-        return None
-
-
-def _telling(store: Store, pulse: Pulse) -> Callable[[float], None]:
-    """Return a sleep for the wait for people, that says how many answers are still missing."""
-    asked: set[bytes] = set()
-
-    def sleep(seconds: float) -> None:
-        open_ = {candidate.item for candidate in store.queue()}
-        if not open_ <= asked:  # another round's wait
-            asked.clear()
-            asked.update(open_)
-        pulse.waiting(
-            f"waiting for people: {len(asked - open_)} of {len(asked)} candidates are answered",
-            about="people",
-        )
-        time.sleep(seconds)
-
-    return sleep
-
-
-def _standing(state: RoundState, settings: CoordinatorSettings) -> str:
-    """Return what is driven, and from where."""
-    name, rounds = settings.campaign.name, settings.rounds
-    if state.phase is Phase.NONE:
-        return f"campaign {name}: begins, {rounds} rounds"
-    return f"campaign {name}: goes on at round {state.number} of {rounds}, {state.phase.value}"
 
 
 def status_of(config: Path) -> dict[str, str | int | float]:
@@ -238,8 +132,8 @@ def status_of(config: Path) -> dict[str, str | int | float]:
     settings = CoordinatorSettings.load(config)
     store = open_store(settings)
     try:
-        events = [load_event(*row) for row in store.events(STREAM)]
-        state = replay(events)
+        _, campaign = load_state(store)
+        state = campaign.newest
         labels, cost = store.labels()
         devices = store.devices().values()
         return {
@@ -251,7 +145,8 @@ def status_of(config: Path) -> dict[str, str | int | float]:
             "waiting_for_an_answer": len(store.queue()),
             "labels": labels,
             "cost": round(cost, 2),
-            "model": state.model,
+            "model": campaign.model,
+            "served": campaign.served,
             "sums": "exact sums",
         }
     finally:
@@ -262,31 +157,7 @@ def is_finished(settings: CoordinatorSettings) -> bool:
     """Return whether the campaign has turned its last round."""
     store = open_store(settings, make=True)
     try:
-        return _over(replay(load_event(*row) for row in store.events(STREAM)), settings)
+        _, campaign = load_state(store)
+        return campaign.last >= settings.rounds and not campaign.open
     finally:
         store.close()
-
-
-def _over(state: RoundState, settings: CoordinatorSettings) -> bool:
-    return state.number >= settings.rounds and state.phase in (Phase.DONE, Phase.ABANDONED)
-
-
-def _sentence(progress: Progress) -> str:
-    """Return what happened, for a log."""
-    line = f"round {progress.state.number}: {progress.state.phase.value}"
-    match progress.event:
-        case Labeled(answers=answers, cost=cost):
-            return f"{line}, {answers} answers for {cost:.2f}"
-        case Trained(model=model, exchanges=exchanges):
-            return f"{line}, model {model[:12]} after {exchanges} exchanges"
-        case Evaluated(held_out=held_out, random_arm=random_arm):
-            return f"{line}, held-out {_share(held_out)}, random arm {_share(random_arm)}"
-        case _:
-            return line
-
-
-def _share(counts: tuple[int, ...]) -> str:
-    """Return how many of these confusion counts are right."""
-    classes = round(len(counts) ** 0.5)
-    right = sum(counts[place * (classes + 1)] for place in range(classes))
-    return f"{right} of {sum(counts)} right"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fieldvote.errors import SettingsError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
@@ -25,6 +27,85 @@ class InputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaceSettings:
+    """How fast rounds follow each other, and whom they wait for.
+
+    Attributes:
+        minimum_share: Share of the devices asked that must answer a survey, a training or an
+            evaluation; with fewer the question is asked again.
+        spare_share: Share of the devices asked that a survey need not wait for; so many more are
+            surveyed, if they are there.
+        answered_share: Share of a round's candidates after whose answers it goes on.
+        open_rounds: Rounds under way at a time: while people answer one, the next may be surveyed.
+        least_interval_s: Time between the beginnings of two rounds.
+        longest_queue_s: No round begins while candidates have waited for people longer than this.
+    """
+
+    minimum_share: float = 0.5
+    spare_share: float = 0.0
+    answered_share: float = 1.0
+    open_rounds: int = 1
+    least_interval_s: float = 0.0
+    longest_queue_s: float = 604800.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no round can go by."""
+        for name in ("minimum_share", "spare_share", "answered_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise SettingsError(f"pace.{name}: expected 0 to 1, got {getattr(self, name)}")
+        if self.spare_share > 1.0 - self.minimum_share:
+            raise SettingsError("pace.spare_share: with minimum_share it passes 1")
+        if self.open_rounds < 1:
+            raise SettingsError(f"pace.open_rounds: expected 1 or more, got {self.open_rounds}")
+        for name in ("least_interval_s", "longest_queue_s"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"pace.{name}: expected 0 or more, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSettings:
+    """What a campaign may spend in all; a limit that is left out is none.
+
+    Attributes:
+        labels: Answers that may be paid.
+        money: What they may cost, in the campaign's currency.
+        size_bytes: Bytes of requests and replies, as they are before Flower wraps them.
+    """
+
+    labels: int | None = None
+    money: float | None = None
+    size_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse debts."""
+        for name in ("labels", "money", "size_bytes"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 0:
+                raise SettingsError(f"budget.{name}: expected 0 or more, got {limit}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSettings:
+    """How a new head reaches the devices.
+
+    Attributes:
+        enabled: Whether devices are given it at all; it is trained, judged and kept either way.
+        canary_share: Share of the devices there that try it first; at least one.
+        doubt: A head is refused, or taken back, when it is worse by more than so many standard
+            errors; 1.96 is wrong about a head that is as good once in forty times.
+    """
+
+    enabled: bool = True
+    canary_share: float = 0.1
+    doubt: float = 1.96
+
+    def __post_init__(self) -> None:
+        """Refuse shares and doubts that are none."""
+        if not 0.0 <= self.canary_share <= 1.0 or not self.doubt > 0:
+            raise SettingsError("rollout: expected canary_share of 0 to 1 and a doubt above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSettings:
     """One campaign.
 
@@ -42,8 +123,11 @@ class CampaignSettings:
         epochs: Local epochs per exchange, with "averaged".
         l2: Strength of the head's L2 penalty, in units of one label.
         vote_weight: Weight of all voted items together, in units of one label; 0 leaves votes out.
-        deadline_s: How long one exchange waits for replies.
+        deadline_s: How long one exchange waits for replies before it asks again.
         inputs: How embeddings become inputs.
+        pace: How fast rounds follow each other.
+        budget: What may be spent.
+        rollout: How a new head reaches the devices.
     """
 
     name: str
@@ -61,3 +145,14 @@ class CampaignSettings:
     vote_weight: float = 0.0
     deadline_s: float = 60.0
     inputs: InputSettings = field(default_factory=InputSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse a campaign that could never learn."""
+        if self.learner == "summed" and self.exchanges < 2:
+            raise SettingsError(
+                f"exchanges: expected 2 or more, got {self.exchanges}: the first gradient only"
+                " says where the head stands"
+            )

@@ -1,9 +1,28 @@
 """How requests reach devices: a seam that Flower fills in deployment and in rehearsal."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fieldvote.records import DeviceId
+
+_PULL_S = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """What became of one request.
+
+    Attributes:
+        ticket: Which request.
+        device: Who answered.
+        reply: The answer; None from a device that refused or failed.
+    """
+
+    ticket: str
+    device: DeviceId
+    reply: bytes | None
 
 
 class Transport(Protocol):
@@ -12,10 +31,38 @@ class Transport(Protocol):
     def devices(self) -> tuple[DeviceId, ...]:
         """Return who can be reached now, in ascending order."""
 
-    def exchange(
-        self, requests: Mapping[DeviceId, bytes], *, deadline_s: float
-    ) -> Mapping[DeviceId, bytes]:
-        """Send each device its request; return the replies that came before the deadline.
+    def push(self, requests: Mapping[DeviceId, bytes], *, ttl_s: float) -> Mapping[str, DeviceId]:
+        """Send each device its request, which nobody need answer after ttl_s.
 
-        A device that refused, failed or was late is missing from the result.
+        Returns:
+            A ticket for every request that was taken, and the device it goes to.
         """
+
+    def pull(self, tickets: Collection[str], *, wait_s: float) -> Sequence[Came]:
+        """Return what came for these tickets since the last look; wait at most so long for any."""
+
+
+def exchange(
+    transport: Transport,
+    requests: Mapping[DeviceId, bytes],
+    *,
+    deadline_s: float,
+    now_s: Callable[[], float] = time.monotonic,
+) -> dict[DeviceId, bytes]:
+    """Send requests and wait for the replies, all of them or those before the deadline.
+
+    A device that refused, failed or was late is missing from the result.
+    """
+    if not requests:
+        return {}
+    end_s = now_s() + deadline_s
+    waiting = dict(transport.push(requests, ttl_s=deadline_s))
+    replies: dict[DeviceId, bytes] = {}
+    while waiting:
+        left_s = end_s - now_s()
+        for came in transport.pull(tuple(waiting), wait_s=min(max(left_s, 0.0), _PULL_S)):
+            if waiting.pop(came.ticket, None) == came.device and came.reply is not None:
+                replies[came.device] = came.reply
+        if left_s <= 0:
+            break
+    return replies

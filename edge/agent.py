@@ -24,8 +24,17 @@ from edge.outbox import Outbox
 from edge.pool import Pool
 from edge.scorer import Scorer
 from edge.selection import OfferWish, for_evaluation, make_offers, pack_offers, unpack_offers
+from edge.serving_head import served_by as served_by  # whoever asks an agent asks this
+from edge.serving_head import take_up
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import InputError, RefusalError, ShapeError, WireError
+from fieldvote.heads import (
+    EvaluateReply,
+    EvaluateRequest,
+    GradientReply,
+    GradientRequest,
+    ServeRequest,
+)
 from fieldvote.records import (
     ANSWER_CONTEXT,
     ARM_RANDOM,
@@ -35,10 +44,6 @@ from fieldvote.records import (
     AnswersRequest,
     CollectReply,
     CollectRequest,
-    EvaluateReply,
-    EvaluateRequest,
-    GradientReply,
-    GradientRequest,
     HelloReply,
     HelloRequest,
     Reply,
@@ -54,8 +59,8 @@ from strategies.evaluation import confusion
 from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
 from strategies.representation import Moments
 
-_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest)
-_EVALUATING = (HelloRequest, EvaluateRequest, BundleRequest)
+_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest)
+_EVALUATING = (HelloRequest, EvaluateRequest, ServeRequest, BundleRequest)
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -163,6 +168,8 @@ class Agent:
                 return self._collect(message)
             case AnswersRequest():
                 return self._answers(message)
+            case ServeRequest():
+                return take_up(self._parts.pool, message)
             case _:
                 raise WireError(f"{type(message).__name__} is not answered here")
 

@@ -12,6 +12,7 @@ from edge.arrivals import Part, newest_version
 from edge.device import POOL_FILE, Device, ledger_of, opened, private_folder
 from edge.outbox import serve
 from edge.pool import Pool
+from edge.serving_head import named, served_by
 from edge.settings import EdgeSettings
 from fieldvote.errors import InputError, UnavailableError
 from fieldvote.task import Task
@@ -109,6 +110,7 @@ def status_of(config: Path) -> dict[str, str | int]:
             "answered": int((pool.column("answer") >= 0).sum()),
             "shipped": int((pool.column("arm") >= 0).sum()),
             "in_a_sum": int(pool.column("summed").sum()),
+            "serves": named(served_by(pool)),
             "candidates_spent": f"{spent.candidates} of {limits.candidates}",
             "bytes_spent": f"{spent.size_bytes} of {limits.size_bytes}",
             "sums": "exact sums",

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from fieldvote.codec import field_sizes
+from fieldvote.heads import EvaluateReply, GradientReply
 from fieldvote.records import (
     AnswersReply,
     CollectReply,
-    EvaluateReply,
-    GradientReply,
     Reply,
     SurveyReply,
 )

@@ -8,10 +8,19 @@ text and no feature row: the only content that ever leaves is inside a sealed en
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
-from fieldvote.codec import FloatVector, IntVector, Record
+from fieldvote.codec import IntVector, Record
 from fieldvote.codec import decode as _decode
 from fieldvote.codec import encode as _encode
 from fieldvote.delivery import BundleReply, BundleRequest
+from fieldvote.heads import (
+    EvaluateReply,
+    EvaluateRequest,
+    GradientReply,
+    GradientRequest,
+    HeadModel,
+    ServeReply,
+    ServeRequest,
+)
 
 DeviceId = NewType("DeviceId", int)
 
@@ -23,39 +32,6 @@ ANSWER_CONTEXT = b"fieldvote answer"
 ARM_CHOSEN = 0  # picked by the acquisition strategy
 ARM_RANDOM = 1  # picked at random among a device's unlabeled items
 ARM_SEED = 2  # the first random label of a device
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HeadModel:
-    """A softmax head over a device-side representation of the backbone's embedding.
-
-    Attributes:
-        parent: Digest of the version this one was trained from; empty for the first.
-        classes: k.
-        mean: What is subtracted from each embedding dimension. Shape (d,).
-        scale: What each dimension is divided by. Shape (d,).
-        gain: What a standardised dimension is multiplied by.
-        clip: Largest standardised value let through.
-        recentre: Share of the device's own mean that is taken out, 0 to 1.
-        fourier: Number of random Fourier features beside the plain ones.
-        bandwidth: Width of the kernel those features approximate.
-        amplitude: Largest value of one such feature.
-        seed: Names the random projection of those features.
-        weights: Fixed-point weights, row-major. Shape (p * k,).
-    """
-
-    parent: str
-    classes: int
-    mean: FloatVector
-    scale: FloatVector
-    gain: float
-    clip: float
-    recentre: float
-    fourier: int
-    bandwidth: float
-    amplitude: float
-    seed: int
-    weights: IntVector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,54 +176,6 @@ class AnswersReply:
     voted: IntVector
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GradientRequest:
-    """One step of solving the head: your gradient at the head of this model.
-
-    Attributes:
-        round: Which round.
-        step: Which step of the round.
-        model: The head to differentiate at, with its representation.
-        vote_weight: Largest weight of one voted item, relative to one answered item.
-        label_model: Parameters of the label model; empty without one.
-        epochs: 0 asks for a gradient; more asks for weights after that many local epochs.
-        l2_per_item: Strength of the L2 penalty per unit of weight, for local epochs only.
-    """
-
-    round: int
-    step: int
-    model: HeadModel
-    vote_weight: float
-    label_model: FloatVector
-    epochs: int
-    l2_per_item: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GradientReply:
-    """A gradient, or locally trained weights, in fixed point."""
-
-    round: int
-    step: int
-    sums: IntVector
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateRequest:
-    """How often is this head right on your labeled items that are never trained on?"""
-
-    round: int
-    model: HeadModel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EvaluateReply:
-    """Confusion counts, truth by row. Shape (k * k,)."""
-
-    round: int
-    confusion: IntVector
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedItem:
     """What an annotator sees: redacted text, or the named fields the policy keeps.
@@ -280,6 +208,7 @@ Request: TypeAlias = (
     | AnswersRequest
     | GradientRequest
     | EvaluateRequest
+    | ServeRequest
     | BundleRequest
 )
 Reply: TypeAlias = (
@@ -289,6 +218,7 @@ Reply: TypeAlias = (
     | AnswersReply
     | GradientReply
     | EvaluateReply
+    | ServeReply
     | BundleReply
 )
 
@@ -299,6 +229,7 @@ REQUESTS: tuple[type[Request], ...] = (
     AnswersRequest,
     GradientRequest,
     EvaluateRequest,
+    ServeRequest,
     BundleRequest,
 )
 
@@ -321,6 +252,8 @@ KINDS: dict[int, type] = {
     15: HeadModel,
     16: BundleRequest,
     17: BundleReply,
+    18: ServeRequest,
+    19: ServeReply,
 }
 
 

@@ -6,18 +6,17 @@ Coordinator and devices are those of a deployment; an engine says where the devi
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from coordinator.inbox import Inbox
 from coordinator.labels.desk import Desk
 from coordinator.models.shelf import Shelf
-from coordinator.models.totals import Totals, shapes_of
-from coordinator.rounds.machine import Evaluated, Labeled, Surveyed
+from coordinator.models.totals import label_model_of, shapes_of
+from coordinator.rounds.events import Evaluated, Resolved, Selected
+from coordinator.rounds.parts import Parts
 from coordinator.rounds.scheduler import Progress, Scheduler
-from coordinator.rounds.steps import Parts
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import open_store
 from coordinator.transport import Transport
@@ -83,9 +82,9 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
     """Rehearse one campaign on devices that an engine sets up and reaches."""
     task = plan.population.shared.task
     with ExitStack() as stack:
-        store = open_store(None, now=lambda: NOON)
+        clock = _Clock()
+        store = open_store(None, now=clock.now)
         stack.callback(store.close)
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="fieldvote-")))
         annotator = _Annotator(plan.read)
         curve: list[CurvePoint] = []
         surveyed: list[int] = []
@@ -97,7 +96,7 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
                 settings=plan.settings,
                 store=store,
                 inbox=Inbox(store, shapes_of(task)),
-                shelf=Shelf(folder),
+                shelf=Shelf(store),
                 labeling=Desk(
                     desk_keys(plan.population.seed),
                     annotator,
@@ -106,9 +105,10 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
                     price=plan.settings.price,
                 ),
                 transport=transport,
+                clock=clock,
             )
             surveyed.extend(_turn(plan, parts, curve, watch))
-            found.append(Totals(store, task, plan.settings).label_model())
+            found.append(label_model_of(store, task))
 
         account = carry(drive)
         _, cost = store.labels()
@@ -130,7 +130,7 @@ def _turn(plan: Plan, parts: Parts, curve: list[CurvePoint], watch: Watch) -> li
     def look(progress: Progress) -> None:
         nonlocal labels
         match progress.event:
-            case Labeled(answers=answers):
+            case Resolved(answers=answers):
                 labels += answers
             case Evaluated(held_out=counts):
                 k = len(plan.population.shared.task.classes)
@@ -146,10 +146,9 @@ def _turn(plan: Plan, parts: Parts, curve: list[CurvePoint], watch: Watch) -> li
         return [training[place] for place in online]
 
     scheduler = Scheduler(parts, cohort=cohort, watch=look)
-    scheduler.greet()
     while not _over(plan, curve):
         scheduler.run_round()
-    return [event.replies for event in scheduler.events if isinstance(event, Surveyed)]
+    return [event.replies for event in scheduler.events if isinstance(event, Selected)]
 
 
 def _over(plan: Plan, curve: list[CurvePoint]) -> bool:
@@ -164,6 +163,22 @@ def _over(plan: Plan, curve: list[CurvePoint]) -> bool:
         return False
     recent = sum(point.metric for point in curve[-3:]) / 3
     return recent >= plan.stop_at or len(curve) >= _MOST_ROUNDS
+
+
+class _Clock:
+    """A clock on which no time passes but while somebody waits."""
+
+    def __init__(self) -> None:
+        """Begin at noon."""
+        self._now = NOON
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self._now += timedelta(seconds=seconds)
 
 
 class _Annotator:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.models.training import first_model, head_of, solve
+from coordinator.models.training import Leg, first_model, head_of, run_solver, solve
 from coordinator.settings import InputSettings
 from edge.learning.learner import representation_of
-from fieldvote.records import HeadModel
+from fieldvote.heads import HeadModel
 from strategies.aggregation.summed_head import gradient_sums, head_sums, predict
 from strategies.evaluation import Metric, confusion, score
 from strategies.representation import Moments
@@ -76,11 +76,12 @@ def own_ceiling_metric(
     targets = np.eye(everything.classes)[everything.labels[trains]]
     weight = np.ones(int(trains.sum()))
 
-    def ask(_step: int, at: HeadModel) -> list[NDArray[np.int64]]:
-        return [gradient_sums(inputs[trains], targets, weight, head_of(at)).to_vector()]
+    def answer(leg: Leg) -> NDArray[np.int64]:
+        return gradient_sums(inputs[trains], targets, weight, head_of(leg.model)).to_vector()
 
     sums = head_sums(inputs[trains], weight, seed=model.seed)
-    trained = solve(model, sums, ask, l2=l2, exchanges=_CEILING_EXCHANGES, tolerance=1e-3)
+    solver = solve(model, sums, l2=l2, exchanges=_CEILING_EXCHANGES, tolerance=1e-3)
+    trained = run_solver(solver, answer)
     predicted = predict(inputs[~trains], head_of(trained.model)).argmax(axis=1)
     return score(
         everything.metric,

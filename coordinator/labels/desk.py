@@ -4,7 +4,6 @@ This is the only place that holds the labeling key. In a deployment it runs wher
 label are, not where the store is: a stolen store tells nothing without this key.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +20,6 @@ from fieldvote.records import (
 )
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
 
-_LOOK_S = 1.0  # between two looks at the queue
-
 
 class Annotator(Protocol):
     """Somebody who answers from what they are shown."""
@@ -34,8 +31,8 @@ class Annotator(Protocol):
 class Labeling(Protocol):
     """How a round gets its answers: from a desk in the same process, or from one elsewhere."""
 
-    def work(self, store: Store) -> None:
-        """Return when this round need not wait for answers any longer."""
+    def work(self, store: Store) -> bool:
+        """Answer what can be answered now; return whether more may come by waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +69,11 @@ class Desk:
         self._classes = classes
         self._price = price
 
-    def work(self, store: Store) -> None:
+    def work(self, store: Store) -> bool:
         """Answer what waits. Each answer is durable before the next item is opened.
+
+        Returns:
+            False: whoever sits here has seen everything.
 
         Raises:
             InputError: an answer names no class; the item waits for another.
@@ -96,6 +96,7 @@ class Desk:
             )
             with store.transaction():
                 store.keep_label(answer, self._price, envelope)
+        return False
 
     def _open(self, candidate: StoredCandidate, device: KnownDevice) -> MaskedItem | None:
         """Open one candidate; None if it is not what its device signed for this item."""
@@ -112,19 +113,9 @@ class Desk:
         return item if item.item == candidate.item else None
 
 
-class AwaitAnswers:
-    """Waits for a desk that works elsewhere on the same store, and holds no key."""
+class Elsewhere:
+    """A desk that works in a process of its own on the same store; this one holds no key."""
 
-    def __init__(
-        self, *, wait_s: float, now_s: Callable[[], float], sleep_s: Callable[[float], None]
-    ) -> None:
-        """Wait at most wait_s; what is answered later counts in the next round."""
-        self._wait_s = wait_s
-        self._now_s = now_s
-        self._sleep_s = sleep_s
-
-    def work(self, store: Store) -> None:
-        """Return when the queue is empty or the time is over."""
-        end = self._now_s() + self._wait_s
-        while store.queue() and self._now_s() < end:
-            self._sleep_s(min(_LOOK_S, self._wait_s))
+    def work(self, store: Store) -> bool:
+        """Wait: the answers are in the store, or not yet."""
+        return True

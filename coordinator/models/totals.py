@@ -1,15 +1,32 @@
-"""What the summed replies amount to: a label model, a first head, a sketch."""
+"""What the summed replies amount to: a label model, a first head, a sketch.
+
+Training starts from a snapshot of the sums, not from the sums: those go on growing while a round
+trains, and a round can be rebuilt from its snapshot to the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from platform import machine
+from typing import Self
+
+import numpy as np
 
 from coordinator.inbox import ANCHORS, LABELED, MOMENTS, VOTED, VOTED_ITEMS, VOTES, Shapes
 from coordinator.models.training import first_model
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
+from fieldvote.codec import FloatVector, IntVector, decode, encode
 from fieldvote.errors import UnavailableError
-from fieldvote.records import HeadModel
+from fieldvote.heads import HeadModel
+from fieldvote.settings import parse_settings
 from fieldvote.task import Task
 from strategies.aggregation.summed_head import HeadSums
 from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
 from strategies.representation import Moments
+
+_NOTHING = np.empty(0, dtype=np.int64)
 
 
 def shapes_of(task: Task) -> Shapes:
@@ -22,57 +39,140 @@ def shapes_of(task: Task) -> Shapes:
     )
 
 
-class Totals:
-    """Reads the sums of a campaign; every answer is a function of what the store holds."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """Everything a round's training starts from but its first head.
 
-    def __init__(self, store: Store, task: Task, settings: CampaignSettings) -> None:
-        """Read from this store."""
-        self._store = store
-        self._settings = settings
-        self._functions, self._classes = len(task.functions), len(task.classes)
+    Attributes:
+        task: Digest of the task.
+        settings: The campaign's settings, as text.
+        environment: The programs that summed and trained.
+        votes: Summed votes; each sum is empty while nothing was added to it.
+        voted_items: How many items were voted on.
+        anchors: Summed anchors.
+        labeled: Head sums of answered items.
+        voted: Head sums of voted items.
+        label_model: Parameters of the label model fitted to these.
+    """
 
-    def label_model(self) -> LabelModel:
-        """Return the label model of every vote and anchor summed so far."""
-        shape = {"functions": self._functions, "classes": self._classes}
-        votes, anchors = self._store.total(VOTES), self._store.total(ANCHORS)
-        return LabelModel.fit(
-            VoteSummary.empty(**shape)
-            if votes is None
-            else VoteSummary.from_vector(votes, **shape),
-            anchors=None if anchors is None else AnchorSummary.from_vector(anchors, **shape),
+    task: str
+    settings: str
+    environment: str
+    votes: IntVector
+    voted_items: IntVector
+    anchors: IntVector
+    labeled: IntVector
+    voted: IntVector
+    label_model: FloatVector
+
+    @classmethod
+    def of(cls, store: Store, task: Task, settings: CampaignSettings) -> Self:
+        """Return the sums as they are now, with the label model fitted to them."""
+        votes, anchors = _sum(store, VOTES), _sum(store, ANCHORS)
+        return cls(
+            task=task.digest,
+            settings=dump_settings(settings),
+            environment=environment(),
+            votes=votes,
+            voted_items=_sum(store, VOTED_ITEMS),
+            anchors=anchors,
+            labeled=_sum(store, LABELED),
+            voted=_sum(store, VOTED),
+            label_model=fit_label_model(task, votes, anchors).to_vector(),
         )
 
-    def first_model(self) -> HeadModel:
-        """Return the model to start from: the fleet's moments, and weights of zero.
+    def to_bytes(self) -> bytes:
+        """Return this as it is kept."""
+        return encode(self, _KINDS)
 
-        Raises:
-            UnavailableError: no device was surveyed yet.
-        """
-        moments = self._store.total(MOMENTS)
-        if moments is None:
-            raise UnavailableError("no device was surveyed yet; there is nothing to train on")
-        return first_model(
-            Moments.from_vector(moments),
-            self._settings.inputs,
-            classes=self._classes,
-            seed=self._settings.seed,
-        )
+    @staticmethod
+    def from_bytes(blob: bytes) -> "Snapshot":
+        """Undo to_bytes."""
+        return decode(blob, _KINDS, (Snapshot,))
 
-    def vote_weight(self) -> float:
+    def vote_weight(self, settings: CampaignSettings, functions: int) -> float:
         """Return the weight of one voted item: the campaign's weight, shared among them all."""
-        voted = self._store.total(VOTED_ITEMS)
-        if voted is None or not voted[0] or not self._functions:
+        if not len(self.voted_items) or not self.voted_items[0] or not functions:
             return 0.0
-        return min(self._settings.vote_weight / float(voted[0]), 1.0)
+        return min(settings.vote_weight / float(self.voted_items[0]), 1.0)
 
     def head_sums(self, model: HeadModel, vote_weight: float) -> HeadSums:
         """Return the sketch of what teaches; voted items count at their largest weight.
 
         The solver takes its first guess at the curvature from it, and checks every step.
         """
-        labeled, voted = self._store.total(LABELED), self._store.total(VOTED)
         width = len(model.weights) // model.classes
-        total = HeadSums.empty(width=width) if labeled is None else HeadSums.from_vector(labeled)
-        if vote_weight > 0 and voted is not None:
-            total = total + HeadSums.from_vector(voted).scaled(vote_weight)
+        total = (
+            HeadSums.from_vector(self.labeled) if len(self.labeled) else HeadSums.empty(width=width)
+        )
+        if vote_weight > 0 and len(self.voted):
+            total = total + HeadSums.from_vector(self.voted).scaled(vote_weight)
         return total
+
+
+_KINDS: dict[int, type] = {1: Snapshot}
+
+
+def environment() -> str:
+    """Return what the bits of a trained head depend on, beside its inputs."""
+    return f"fieldvote {version('fieldvote')}, numpy {np.__version__}, {machine()}"
+
+
+def dump_settings(settings: CampaignSettings) -> str:
+    """Return settings as text that load_settings_text reads back."""
+    return json.dumps(_given(asdict(settings)), sort_keys=True, separators=(",", ":"))
+
+
+def load_settings_text(text: str) -> CampaignSettings:
+    """Undo dump_settings.
+
+    Raises:
+        SettingsError: it is not what this program's settings are.
+    """
+    return parse_settings(json.loads(text), CampaignSettings, "a kept settings text")
+
+
+def _given(table: Mapping[str, object]) -> dict[str, object]:
+    """Return a table without what was left out of it."""
+    return {
+        name: _given(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+        if value is not None
+    }
+
+
+def fit_label_model(task: Task, votes: IntVector, anchors: IntVector) -> LabelModel:
+    """Return the label model of summed votes and anchors; empty sums are those of no device."""
+    shape = {"functions": len(task.functions), "classes": len(task.classes)}
+    return LabelModel.fit(
+        VoteSummary.from_vector(votes, **shape) if len(votes) else VoteSummary.empty(**shape),
+        anchors=AnchorSummary.from_vector(anchors, **shape) if len(anchors) else None,
+    )
+
+
+def label_model_of(store: Store, task: Task) -> LabelModel:
+    """Return the label model of every vote and anchor summed so far."""
+    return fit_label_model(task, _sum(store, VOTES), _sum(store, ANCHORS))
+
+
+def model_to_start_from(store: Store, task: Task, settings: CampaignSettings) -> HeadModel:
+    """Return the head before the first: the fleet's moments, and weights of zero.
+
+    Raises:
+        UnavailableError: no device was surveyed yet.
+    """
+    moments = _sum(store, MOMENTS)
+    if not len(moments):
+        raise UnavailableError("no device was surveyed yet; there is nothing to train on")
+    return first_model(
+        Moments.from_vector(moments),
+        settings.inputs,
+        classes=len(task.classes),
+        seed=settings.seed,
+    )
+
+
+def _sum(store: Store, name: str) -> IntVector:
+    """Return a sum over devices; empty if nothing was added yet."""
+    found = store.total(name)
+    return _NOTHING if found is None else found

@@ -1,22 +1,40 @@
 """Solving the head from sums: each exchange is one question to every teaching device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator.settings import InputSettings
-from fieldvote.errors import UnavailableError
-from fieldvote.records import HeadModel
+from fieldvote.codec import IntVector
+from fieldvote.errors import InternalError
+from fieldvote.heads import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.fixed_point import TOTAL_WEIGHT_LIMIT
 from strategies.aggregation.solver import TOLERANCE_NATS, SolverState, advance, start
 from strategies.aggregation.summed_head import GradientSums, Head, HeadSums, gradient_length
 from strategies.representation import Moments, Representation
 
-Ask = Callable[[int, HeadModel], Sequence[NDArray[np.int64]]]
-"""Step number and broadcast model to the devices' vectors."""
+Solver: TypeAlias = Generator["Leg", IntVector | None, "Trained"]
+"""Yields what to ask devices next, is sent what their replies add up to, returns the new head.
+
+It is a function of what it is sent and nothing else. Sent the kept sums of an earlier run, it asks
+and returns the same to the bit: so a solver that died is begun anew and caught up.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One exchange the solver needs.
+
+    Attributes:
+        step: Which one.
+        model: The head to compute at.
+    """
+
+    step: int
+    model: HeadModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +92,19 @@ def head_of(model: HeadModel) -> Head:
 def solve(
     model: HeadModel,
     sums: HeadSums,
-    ask: Ask,
     *,
     l2: float,
     exchanges: int,
     tolerance: float = TOLERANCE_NATS,
-) -> Trained:
+) -> Solver:
     """Solve the softmax head from summed gradients, starting at the model's weights.
 
     Args:
         model: Where to start.
         sums: Summed sketches of everything that teaches, made with the model's seed.
-        ask: One exchange.
         l2: Strength of the penalty.
         exchanges: How many gradients may be asked for.
         tolerance: Smallest promised gain worth an exchange, in nats.
-
-    Raises:
-        UnavailableError: an exchange brought no reply at all.
     """
     state: SolverState = start(
         sums,
@@ -103,52 +116,60 @@ def solve(
     )
     step = 0
     while not state.done:
-        vectors = ask(step, with_head(model, state.point))
-        if not vectors:
-            raise UnavailableError("no device answered with a gradient; the round can be retried")
-        total = sum(
-            (GradientSums.from_vector(vector, classes=model.classes) for vector in vectors),
-            start=GradientSums.empty(width=state.point.width, classes=model.classes),
-        )
-        state = advance(state, total)
+        total = _sent((yield Leg(step=step, model=with_head(model, state.point))))
+        state = advance(state, GradientSums.from_vector(total, classes=model.classes))
         step += 1
     return Trained(model=with_head(model, state.head), exchanges=step)
 
 
-def is_reply(model: HeadModel, vector: NDArray[np.int64], *, averaged: bool) -> bool:
+def average(model: HeadModel, *, exchanges: int) -> Solver:
+    """Average locally trained heads, exchange after exchange: what the sums are compared with.
+
+    Source: McMahan et al. 2017, arXiv:1602.05629, algorithm 1, weights by the devices' lessons.
+    """
+    combine = federated_averaging().combine
+    head = head_of(model)
+    for step in range(exchanges):
+        total = _sent((yield Leg(step=step, model=with_head(model, head))))
+        product = total[1:].reshape(-1, model.classes)
+        head = combine(head, WeightedHead(weight=int(total[0]), product=product))
+    return Trained(model=with_head(model, head), exchanges=exchanges)
+
+
+def run_solver(solver: Solver, answer: Callable[[Leg], IntVector]) -> Trained:
+    """Run a solver to its end, each leg answered at once."""
+    try:
+        leg = next(solver)
+        while True:
+            leg = solver.send(answer(leg))
+    except StopIteration as done:
+        trained: Trained = done.value
+        return trained
+
+
+def _sent(sums: IntVector | None) -> IntVector:
+    """Return what a solver was sent; only the first time may it be sent nothing."""
+    if sums is None:
+        raise InternalError("a solver that asked for sums was sent none")
+    return sums
+
+
+def reply_length(model: HeadModel, *, averaged: bool) -> int:
+    """Return how many numbers a device's gradient has for this model, or its averaged head."""
+    if averaged:
+        return 1 + len(model.weights)
+    width = len(model.weights) // model.classes
+    return gradient_length(width=width, classes=model.classes)
+
+
+def is_reply(model: HeadModel, vector: IntVector, *, averaged: bool) -> bool:
     """Return whether a device's vector is a gradient, or a head, for a model of this shape.
 
     A gradient opens with loss and weight, a head with its weight; a weight that no device can have
     would spoil the sum of all.
     """
-    if averaged:
-        length, place = 1 + len(model.weights), 0
-    else:
-        width = len(model.weights) // model.classes
-        length, place = gradient_length(width=width, classes=model.classes), 1
-    return len(vector) == length and 0 <= vector[place] < TOTAL_WEIGHT_LIMIT
-
-
-def average(model: HeadModel, ask: Ask, *, exchanges: int) -> Trained:
-    """Average locally trained heads, exchange after exchange: what the sums are compared with.
-
-    Source: McMahan et al. 2017, arXiv:1602.05629, algorithm 1, weights by the devices' lessons.
-
-    Raises:
-        UnavailableError: an exchange brought no reply at all.
-    """
-    combine = federated_averaging().combine
-    head = head_of(model)
-    for step in range(exchanges):
-        vectors = ask(step, with_head(model, head))
-        if not vectors:
-            raise UnavailableError("no device answered with a head; the round can be retried")
-        total = sum(
-            (
-                WeightedHead(weight=int(vector[0]), product=vector[1:].reshape(-1, model.classes))
-                for vector in vectors
-            ),
-            start=WeightedHead.empty(width=head.width, classes=head.classes),
-        )
-        head = combine(head, total)
-    return Trained(model=with_head(model, head), exchanges=exchanges)
+    place = 0 if averaged else 1
+    return (
+        len(vector) == reply_length(model, averaged=averaged)
+        and 0 <= vector[place] < TOTAL_WEIGHT_LIMIT
+    )

@@ -2,224 +2,285 @@
 
 ::
 
-    PLANNED -> SURVEYED -> SELECTED -> COLLECTED -> LABELED -> FITTED -> TRAINED -> DONE
-       any of them -> ABANDONED
+    PLANNED > SURVEYING > SELECTED > COLLECTING > LABELING > RESOLVING > FITTING > SNAPSHOT
+            > TRAINING > EVALUATING > GATE > CANARY > ROLLING_OUT > DONE
+    GATE > REJECTED | DONE          CANARY, ROLLING_OUT, DONE, QUARANTINED > ROLLED_BACK
+    any that is not over > PAUSED, QUARANTINED > back to where it was, or ABANDONED
 
-An event that does not belong to the round or to its phase changes nothing: late and repeated
-messages are ordinary. What a phase has to do is :mod:`coordinator.rounds.steps`' business; a crash
-between any two events resumes at the phase the events lead to.
+The whole table is drawn in docs/rounds.svg, from this file. An event that does not belong to the
+round, its phase or its exchange changes nothing: late and repeated messages are ordinary. What a
+phase has to do is :mod:`coordinator.rounds.steps`' business; a crash between any two events resumes
+at the phase the events lead to.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import assert_never
 
-from fieldvote.errors import SettingsError, StoreError
-from fieldvote.settings import parse_settings
+from coordinator.rounds.events import (
+    Abandoned,
+    Asked,
+    Closed,
+    Evaluated,
+    Event,
+    ExchangeName,
+    Extended,
+    Fitted,
+    Labeled,
+    Opened,
+    Passed,
+    Paused,
+    Planned,
+    Quarantined,
+    Refused,
+    Resolved,
+    Resumed,
+    Reverted,
+    RolledOut,
+    RoundKind,
+    Selected,
+    Snapshotted,
+    Trained,
+    Tried,
+)
 
 
 class Phase(Enum):
-    """Where a round stands; the value says what was done last."""
+    """Where a round stands; the value says what it is about."""
 
     NONE = "not begun"
     PLANNED = "planned"
-    SURVEYED = "votes summed and offers in"
+    SURVEYING = "asking devices for votes and offers"
     SELECTED = "items chosen"
-    COLLECTED = "candidates in"
-    LABELED = "answers given"
-    FITTED = "answers delivered, label model fitted"
-    TRAINED = "head trained"
-    DONE = "evaluated"
+    COLLECTING = "asking devices for candidates"
+    LABELING = "waiting for people"
+    RESOLVING = "turning answers into labels"
+    FITTING = "delivering answers, fitting the label model"
+    SNAPSHOT = "keeping what training starts from"
+    TRAINING = "training across devices"
+    EVALUATING = "evaluating the new model"
+    GATE = "judging the new model"
+    CANARY = "trying the new model on a few devices"
+    ROLLING_OUT = "giving the new model to the fleet"
+    DONE = "done"
+    PAUSED = "paused"
+    QUARANTINED = "quarantined until a person has looked"
     ABANDONED = "given up"
+    REJECTED = "done, the new model was refused"
+    ROLLED_BACK = "rolled back to the model before"
+
+
+OVER = frozenset({Phase.DONE, Phase.ABANDONED, Phase.REJECTED, Phase.ROLLED_BACK})
+"""Phases a round ends in; of these only DONE may still be rolled back."""
+HELD = frozenset({Phase.PAUSED, Phase.QUARANTINED})
+"""Phases in which a round does nothing until a person says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A round begins: who is surveyed and how many labels it may buy."""
+class Exchange:
+    """One question to several devices, inside a round.
 
-    round: int
+    Attributes:
+        name: What is asked.
+        leg: Which message of an exchange that has several.
+        devices: Who is asked.
+        goal: So many replies close it.
+        minimum: With fewer it is asked again once its window is over.
+        window_s: How long it may take.
+        until: When that is over.
+        attempt: How often it was asked.
+        open: Whether replies are still waited for.
+        came: Who had answered when it was closed.
+        sums: Digest of what the replies add up to, if that is kept.
+    """
+
+    name: ExchangeName
+    leg: int
     devices: tuple[int, ...]
-    budget: int
-    first: bool
+    goal: int
+    minimum: int
+    window_s: float
+    until: str
+    attempt: int = 1
+    open: bool = True
+    came: tuple[int, ...] = ()
+    sums: str = ""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
-    """Replies to the survey are in."""
-
-    round: int
-    replies: int
-    offers: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
-    """Which items are asked for; ids in hexadecimal, by device."""
-
-    round: int
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
-    """Sealed candidates are in."""
-
-    round: int
-    sealed: int
-    refused: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labeled:
-    """Answers were given and paid."""
-
-    round: int
-    answers: int
-    cost: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """Answers were delivered, and the label model was fitted with what came back."""
-
-    round: int
-    delivered: int
-    functions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A new head is on the shelf."""
-
-    round: int
-    model: str
-    parent: str
-    exchanges: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """Summed confusion counts, truth by row, of held-out devices and of the random arm."""
-
-    round: int
-    held_out: tuple[int, ...]
-    random_arm: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abandoned:
-    """The round is given up; its labels stay."""
-
-    round: int
-    reason: str
-
-
-Event = (
-    Planned | Surveyed | Selected | Collected | Labeled | Fitted | Trained | Evaluated | Abandoned
-)
-_EVENTS: dict[str, type[Event]] = {
-    event.__name__: event
-    for event in (
-        Planned,
-        Surveyed,
-        Selected,
-        Collected,
-        Labeled,
-        Fitted,
-        Trained,
-        Evaluated,
-        Abandoned,
-    )
-}
+    def is_named(self, event: Extended | Closed) -> bool:
+        """Return whether an event is about this exchange."""
+        return self.open and (self.name, self.leg) == (event.exchange, event.leg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundState:
-    """What is known of the current round.
+    """What is known of one round.
 
     Attributes:
         number: Which round; 0 before the first.
-        phase: What was done last.
+        kind: Ordinary, or an incident.
+        phase: Where it stands.
+        held: Where it goes on after a pause or a quarantine.
         devices: Who is surveyed.
         budget: How many labels it may buy.
         first: Whether it buys the seed labels.
-        model: Digest of the newest head; empty before the first.
+        exchange: The exchange of this phase, open or closed.
+        items: How many items are asked for.
+        until: When the time for answers is over.
+        base: Digest of the head training starts from.
+        inputs: Digest of everything else training starts from.
+        parent: The head before; empty for the first.
+        legs: Digests of the sums of this phase's exchanges so far.
+        model: Digest of the new head; empty before it is trained.
+        rolled_out: Whether the fleet was given the new head.
+        reason: Why the round is where it is, if that is not obvious.
     """
 
     number: int = 0
+    kind: RoundKind = "ordinary"
     phase: Phase = Phase.NONE
+    held: Phase = Phase.NONE
     devices: tuple[int, ...] = ()
     budget: int = 0
     first: bool = False
+    exchange: Exchange | None = None
+    items: int = 0
+    until: str = ""
+    base: str = ""
+    inputs: str = ""
+    parent: str = ""
+    legs: tuple[str, ...] = ()
     model: str = ""
+    rolled_out: bool = False
+    reason: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether the round has ended."""
+        return self.phase in OVER
+
+    @property
+    def active(self) -> bool:
+        """Whether the round has something to do."""
+        return self.phase not in OVER | HELD | {Phase.NONE}
+
+    def to(self, phase: Phase, **changes: object) -> "RoundState":
+        """Return the state in another phase, whose exchange has not begun."""
+        return replace(self, phase=phase, exchange=None, legs=(), **changes)  # type: ignore[arg-type]  # callers name fields
 
 
-_NEXT: dict[tuple[Phase, type[Event]], Phase] = {
-    (Phase.PLANNED, Surveyed): Phase.SURVEYED,
-    (Phase.SURVEYED, Selected): Phase.SELECTED,
-    (Phase.SELECTED, Collected): Phase.COLLECTED,
-    (Phase.COLLECTED, Labeled): Phase.LABELED,
-    (Phase.LABELED, Fitted): Phase.FITTED,
-    (Phase.FITTED, Trained): Phase.TRAINED,
-    (Phase.TRAINED, Evaluated): Phase.DONE,
+_EXCHANGES: dict[Phase, tuple[ExchangeName, Phase]] = {
+    Phase.PLANNED: ("survey", Phase.SURVEYING),
+    Phase.SELECTED: ("collect", Phase.COLLECTING),
+    Phase.FITTING: ("answers", Phase.FITTING),
+    Phase.TRAINING: ("train", Phase.TRAINING),
+    Phase.EVALUATING: ("evaluate", Phase.EVALUATING),
+    Phase.CANARY: ("canary", Phase.CANARY),
+    Phase.ROLLING_OUT: ("roll_out", Phase.ROLLING_OUT),
 }
-_ENDED = (Phase.NONE, Phase.DONE, Phase.ABANDONED)
+"""Which exchange begins in a phase, and the phase it is waited for in."""
 
 
 def advance(state: RoundState, event: Event) -> RoundState:
     """Return the state after an event; the same state if the event does not belong here.
 
-    >>> begun = advance(RoundState(), Planned(round=1, devices=(7,), budget=1, first=True))
-    >>> begun.phase.name, advance(begun, Labeled(round=1, answers=1, cost=0.0)) is begun
+    >>> planned = Planned(round=1, kind="ordinary", devices=(7,), budget=1, first=True, at="")
+    >>> begun = advance(RoundState(), planned)
+    >>> begun.phase.name, advance(begun, Labeled(round=1, open=0)) is begun
     ('PLANNED', True)
     """
+    if not isinstance(event, Planned) and event.round != state.number:
+        return state
+    phase, exchange = state.phase, state.exchange
+    closed = exchange is None or not exchange.open
     match event:
-        case Planned():
-            if state.phase not in _ENDED or event.round != state.number + 1:
-                return state
-            return replace(
-                state,
+        case Planned() if phase is Phase.NONE:
+            return RoundState(
                 number=event.round,
+                kind=event.kind,
                 phase=Phase.PLANNED,
                 devices=event.devices,
                 budget=event.budget,
                 first=event.first,
             )
-        case Abandoned():
-            if state.phase in _ENDED or event.round != state.number:
-                return state
-            return replace(state, phase=Phase.ABANDONED)
+        case Asked() if closed and phase in _EXCHANGES and event.exchange == _EXCHANGES[phase][0]:
+            begun = Exchange(
+                name=event.exchange,
+                leg=event.leg,
+                devices=event.devices,
+                goal=event.goal,
+                minimum=event.minimum,
+                window_s=event.window_s,
+                until=event.until,
+            )
+            return replace(state, phase=_EXCHANGES[phase][1], exchange=begun)
+        case Extended() if state.active and exchange is not None and exchange.is_named(event):
+            again = replace(exchange, until=event.until, attempt=exchange.attempt + 1)
+            return replace(state, exchange=again)
+        case Closed() if state.active and exchange is not None and exchange.is_named(event):
+            done = replace(exchange, open=False, came=event.came, sums=event.sums)
+            legs = (*state.legs, event.sums) if event.sums else state.legs
+            return replace(state, exchange=done, legs=legs)
+        case Selected() if phase is Phase.SURVEYING and closed:
+            return state.to(Phase.SELECTED, items=len(event.items))
+        case Opened() if phase is Phase.COLLECTING and closed:
+            return state.to(Phase.LABELING, until=event.until)
+        case Labeled() if phase is Phase.LABELING:
+            return state.to(Phase.RESOLVING)
+        case Resolved() if phase is Phase.RESOLVING:
+            return state.to(Phase.FITTING, base=event.base, parent=event.parent)
+        case Fitted() if phase is Phase.FITTING and closed:
+            return state.to(Phase.SNAPSHOT)
+        case Snapshotted() if phase is Phase.SNAPSHOT:
+            return state.to(Phase.TRAINING, inputs=event.inputs)
+        case Trained() if phase is Phase.TRAINING and closed:
+            return state.to(Phase.EVALUATING, model=event.model)
+        case Evaluated() if phase is Phase.EVALUATING and closed:
+            return state.to(Phase.GATE)
+        case Passed() if phase is Phase.GATE:
+            return state.to(Phase.CANARY if event.roll_out else Phase.DONE, reason=event.reason)
+        case Refused() if phase is Phase.GATE:
+            return state.to(Phase.REJECTED, reason=event.reason)
+        case Tried() if phase is Phase.CANARY and closed:
+            return state.to(Phase.ROLLING_OUT, reason=event.reason)
+        case RolledOut() if phase is Phase.ROLLING_OUT and closed:
+            return state.to(Phase.DONE, rolled_out=True)
+        case Reverted() if served(state):
+            return state.to(Phase.ROLLED_BACK, held=Phase.NONE, reason=event.reason)
+        case Paused() if state.active:
+            return replace(state, phase=Phase.PAUSED, held=phase, reason=event.reason)
+        case Quarantined() if state.active:
+            return replace(state, phase=Phase.QUARANTINED, held=phase, reason=event.reason)
+        case Resumed() if phase in HELD:
+            return replace(state, phase=state.held, held=Phase.NONE, reason="")
+        case Abandoned() if not state.over and phase is not Phase.NONE and not served(state):
+            return state.to(Phase.ABANDONED, held=Phase.NONE, reason=event.reason)
+        case (
+            Planned() | Asked() | Extended() | Closed() | Selected() | Opened() | Labeled()
+            | Resolved() | Fitted() | Snapshotted() | Trained() | Evaluated() | Passed() | Refused()
+            | Tried() | RolledOut() | Reverted() | Paused() | Quarantined() | Resumed()
+            | Abandoned()
+        ):  # fmt: skip
+            return state
         case _:
-            following = _NEXT.get((state.phase, type(event)))
-            if following is None or event.round != state.number:
-                return state
-            model = event.model if isinstance(event, Trained) else state.model
-            return replace(state, phase=following, model=model)
+            assert_never(event)
 
 
-def replay(events: Iterable[Event]) -> RoundState:
-    """Return the state that a history leads to."""
+def serial_of(number: int) -> int:
+    """Return what a round's head is called in the order of heads; taking it back is one more."""
+    return 2 * number
+
+
+def served(state: RoundState) -> bool:
+    """Return whether devices may serve this round's model: it is taken back, not given up."""
+    where = state.held if state.phase in HELD else state.phase
+    return where in (Phase.CANARY, Phase.ROLLING_OUT) or (where is Phase.DONE and state.rolled_out)
+
+
+def replay(events: Iterable[Event], number: int) -> RoundState:
+    """Return the state that a history leads one round to."""
     state = RoundState()
     for event in events:
-        state = advance(state, event)
+        if event.round == number:
+            state = advance(state, event)
     return state
-
-
-def dump_event(event: Event) -> tuple[str, str]:
-    """Return an event's kind and its body as canonical JSON."""
-    return type(event).__name__, json.dumps(asdict(event), sort_keys=True, separators=(",", ":"))
-
-
-def load_event(kind: str, body: str) -> Event:
-    """Undo dump_event.
-
-    Raises:
-        StoreError: the store holds an event this program does not know.
-    """
-    if kind not in _EVENTS:
-        raise StoreError(f"the store holds an event '{kind}' this program does not know")
-    try:
-        return parse_settings(json.loads(body), _EVENTS[kind], f"event '{kind}'")
-    except (ValueError, SettingsError) as err:
-        raise StoreError(f"the store holds a '{kind}' that cannot be read: {err}") from err

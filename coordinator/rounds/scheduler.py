@@ -1,47 +1,63 @@
-"""The driver: load the state, do what follows, append what happened. A crash anywhere is boring."""
+"""The driver: load the state, decide, act, append what happened. A crash anywhere is boring."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from coordinator.rounds.machine import (
+from coordinator.rounds.campaign import (
+    STREAM,
+    CampaignState,
+    advance_campaign,
+    dump_campaign,
+    load_state,
+)
+from coordinator.rounds.commands import COMMAND, Command
+from coordinator.rounds.events import (
     Abandoned,
+    Closed,
     Event,
-    Phase,
+    Extended,
+    Paused,
     Planned,
-    RoundState,
-    advance,
+    Quarantined,
+    Resumed,
     dump_event,
     load_event,
-    replay,
 )
-from coordinator.rounds.steps import Parts, Steps
-from fieldvote.errors import InternalError, UnavailableError
-from fieldvote.records import DeviceId, HelloRequest, encode
-from fieldvote.rng import stream
+from coordinator.rounds.exchange import Exchanges, Rest
+from coordinator.rounds.judging import Judging
+from coordinator.rounds.late import Late
+from coordinator.rounds.learning import Learning
+from coordinator.rounds.machine import Phase, RoundState
+from coordinator.rounds.machine import served as is_served
+from coordinator.rounds.parts import Parts
+from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates
+from coordinator.rounds.rollout import Rollout
+from coordinator.rounds.steps import Steps
+from fieldvote.errors import (
+    BudgetSpentError,
+    FencedError,
+    FieldvoteError,
+    InputError,
+    InternalError,
+    StoreError,
+    UnavailableError,
+)
+from fieldvote.records import DeviceId
 
-STREAM = "rounds"
+Take = Callable[[RoundState, CampaignState], Rest | None]
 
-Cohort = Callable[[int, Sequence[DeviceId]], Sequence[DeviceId]]
-"""Round number and reachable training devices to the ones that are surveyed."""
-
-
-class Updates(Protocol):
-    """Brings the campaign's task to devices that run another, beside the rounds."""
-
-    def bring(self, devices: Collection[DeviceId]) -> None:
-        """Begin with these devices; return at once."""
-
-    def held(self) -> Collection[DeviceId]:
-        """Return the devices that are not to be asked who they are at the moment."""
+_SNAPSHOT_EVERY = 256  # events; what lies after a snapshot is replayed at every start
+_PATIENCE = 3  # how often run_round has an exchange asked anew
+_IDLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a campaign stands, for whoever watches."""
+    """What just happened to which round, and whether it is in another phase since."""
 
     state: RoundState
     event: Event
+    moved: bool
 
 
 class Scheduler:
@@ -53,6 +69,9 @@ class Scheduler:
         *,
         cohort: Cohort | None = None,
         watch: Callable[[Progress], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
+        quorum: int = 1,
+        rounds: int | None = None,
         updates: Updates | None = None,
     ) -> None:
         """Load the campaign's state from its store.
@@ -61,123 +80,266 @@ class Scheduler:
             parts: What the rounds work with.
             cohort: Who is surveyed in a round; by default a random share of who is there.
             watch: Told of every event once it is durable.
+            say: Told of commands that could not be obeyed.
+            quorum: Training devices that must be there before a round begins.
+            rounds: How many rounds to plan; None leaves it to run_round.
             updates: What becomes of devices that run another task; by default nothing.
         """
-        self._updates = updates
         self._parts = parts
-        self._cohort = cohort or self._sample
         self._watch = watch
-        self._events = [load_event(*row) for row in parts.store.events(STREAM)]
+        self._say = say
+        self._most = rounds
         self._pending: list[Event] = []
-        self._steps = Steps(parts, self._record)
-        self._state = replay(self._events)
+        self._asked_again = 0  # in a row
+        self._version, self._campaign = load_state(parts.store)
+        self._planner = Planner(parts, cohort, quorum=quorum, updates=updates)
+        settings, store = parts.settings, parts.store
+        window_s, limit = settings.deadline_s, settings.budget.size_bytes
+        self._exchanges = Exchanges(
+            store,
+            parts.transport,
+            parts.clock,
+            self._record,
+            window_s=window_s,
+            limit_bytes=NO_LIMIT if limit is None else limit,
+        )
+        self._late = Late(store, parts.transport, parts.clock, window_s=window_s)
+        judging = Judging(parts, self._exchanges)
+        self._steps = Steps(parts, self._exchanges, self._record)
+        learning = Learning(parts, self._exchanges, judging, self._record)
+        self._rollout = Rollout(parts, self._exchanges, judging, self._record)
+        self._take: dict[Phase, Take] = {
+            Phase.PLANNED: self._steps.survey,
+            Phase.SURVEYING: self._steps.survey,
+            Phase.SELECTED: self._steps.collect,
+            Phase.COLLECTING: self._steps.collect,
+            Phase.LABELING: self._steps.label,
+            Phase.RESOLVING: self._steps.resolve,
+            Phase.FITTING: self._steps.fit,
+            Phase.SNAPSHOT: learning.snapshot,
+            Phase.TRAINING: learning.train,
+            Phase.EVALUATING: learning.evaluate,
+            Phase.GATE: self._rollout.gate,
+            Phase.CANARY: self._rollout.canary,
+            Phase.ROLLING_OUT: self._rollout.roll_out,
+        }
+
+    @property
+    def campaign(self) -> CampaignState:
+        """Where the campaign stands."""
+        return self._campaign
 
     @property
     def state(self) -> RoundState:
-        """Where the current round stands."""
-        return self._state
+        """Where the newest round stands."""
+        return self._campaign.newest
 
     @property
     def events(self) -> tuple[Event, ...]:
         """Everything that happened, oldest first."""
-        return tuple(self._events)
+        return tuple(load_event(*row) for row in self._parts.store.events(STREAM))
 
-    def greet(self, quorum: int = 1) -> int:
-        """Ask devices that are not known yet to introduce themselves. Return how many are known.
-
-        Raises:
-            UnavailableError: fewer training devices than the quorum are there.
-        """
-        store, transport = self._parts.store, self._parts.transport
-        known = set(store.devices()) | set(self._updates.held() if self._updates else ())
-        strangers = [device for device in transport.devices() if device not in known]
-        if strangers:
-            request = encode(HelloRequest(campaign=self._parts.settings.name))
-            replies = transport.exchange(
-                dict.fromkeys(strangers, request), deadline_s=self._parts.settings.deadline_s
-            )
-            astray: list[DeviceId] = []
-            with store.transaction():
-                self._parts.inbox.hello(replies, self._parts.task.digest, astray=astray.append)
-            if self._updates:
-                self._updates.bring(astray)
-        training = self._training()
-        if len(training) < quorum:
-            raise UnavailableError(
-                f"{len(training)} training devices are there, {quorum} are needed: start more"
-            )
-        return len(training)
-
-    def run_round(self) -> RoundState:
-        """Finish the round that was begun, or turn a new one.
-
-        Raises:
-            UnavailableError: nobody answered; call again later, the round goes on where it stands.
-        """
-        if self._state.phase in (Phase.NONE, Phase.DONE, Phase.ABANDONED):
-            self._plan()
-        while self._state.phase is not Phase.DONE:
-            before = self._state
-            self._pending = []
-            self._steps.take(before)
-            self._settle()
-            if self._state is before:
-                raise InternalError(f"round {before.number} does not leave '{before.phase.value}'")
-        return self._state
-
-    def abandon(self, reason: str) -> None:
-        """Give the current round up; its labels stay."""
-        self._append(Abandoned(round=self._state.number, reason=reason))
-
-    def _plan(self) -> None:
-        """Begin a round: who is surveyed, and how many labels it may buy."""
-        number = self._state.number + 1
-        training = self._training()
-        if not training:
-            # a round planned for nobody could never be surveyed
-            raise UnavailableError("no training device can be reached; start more, then call again")
-        first = not any(device.teaches for device in self._parts.store.devices().values())
-        devices = training if first else list(self._cohort(number, training))
-        per_device = 1 if first else self._parts.settings.labels_per_device
-        self._append(
-            Planned(
-                round=number,
-                devices=tuple(int(device) for device in devices),
-                budget=per_device * len(devices),
-                first=first,
-            )
+    @property
+    def finished(self) -> bool:
+        """Whether the last round that was to be planned is over, and no other is open."""
+        return (
+            self._most is not None and self._campaign.last >= self._most and not self._campaign.open
         )
 
-    def _training(self) -> list[DeviceId]:
-        """Return the known training devices that can be reached, in ascending order."""
-        known = self._parts.store.devices()
-        here = self._parts.transport.devices()
-        return [device for device in here if device in known and not known[device].evaluates]
+    def turn(self) -> Rest | None:
+        """Move one round by one step, or plan one; return what is waited for, None if that went."""
+        if self._obeyed():
+            return None
+        self._late.step(self._campaign, self._count_late)
+        rests = []
+        for state in self._campaign.open:
+            rest = self._step(state)
+            if rest is None:
+                return None
+            rests.append(rest)
+        rest = self._planned()
+        if rest is None or not rests:
+            return rest
+        return rests[0]
 
-    def _sample(self, number: int, training: Sequence[DeviceId]) -> list[DeviceId]:
-        """Return a random share of the training devices, at least one."""
-        settings = self._parts.settings
-        count = max(1, round(settings.surveyed_share * len(training)))
-        rng = stream(settings.seed, "cohort", number)
-        return sorted(training[place] for place in rng.permutation(len(training))[:count])
+    def run_round(self) -> RoundState:
+        """Finish the rounds that are open, or turn a new one; return the newest.
+
+        Raises:
+            UnavailableError: too few answered, several times; call again later, the round goes on
+                where it stands.
+        """
+        target = self._campaign.last if self._campaign.open else self._campaign.last + 1
+        before, self._most, self._asked_again = self._most, target, 0
+        try:
+            while self._campaign.last < target or self._campaign.open:
+                rest = self.turn()
+                if rest is None:
+                    continue
+                if self._campaign.last < target or self._is_stuck():
+                    raise UnavailableError(f"{rest.about}; the round can be gone on with")
+                self._parts.clock.sleep(_IDLE_S)
+        finally:
+            self._most = before
+        return self.state
+
+    def obey(self, command: Command) -> None:
+        """Do what a person asked for, now.
+
+        Raises:
+            InputError: the round is not where that could be done.
+            UnavailableError: a round is to begin, and too few devices are there.
+        """
+        state = self._campaign.rounds.get(command.round, RoundState())
+        match command.what:
+            case "plan":
+                event = self._planner.plan(self._campaign, kind=command.kind, budget=command.budget)
+                self._append(event)
+            case "pause":
+                self._append(Paused(round=command.round, reason=command.reason))
+            case "resume":
+                self._append(Resumed(round=command.round))
+            case "abort" if is_served(state):
+                self._rollout.take_back(state, command.reason)
+                self._settle()
+            case "abort":
+                self._append(Abandoned(round=command.round, reason=command.reason))
+
+    def _obeyed(self) -> bool:
+        """Do what people asked for since the last look. Return whether there was anything."""
+        owed = [row for row in self._parts.store.owed() if row.kind == COMMAND]
+        for row in owed:
+            try:
+                self.obey(Command.from_json(row.body))
+            except (StoreError, FencedError):
+                raise  # it stays asked for
+            except (InputError, UnavailableError) as err:
+                self._say(f"'{row.body.decode()}' was asked for and cannot be done: {err}")
+            with self._parts.store.transaction():
+                self._parts.store.settle(row.key)
+        return bool(owed)
+
+    def _planned(self) -> Rest | None:
+        """Begin the next round if it is time; return why not otherwise."""
+        if self._most is not None and self._campaign.last >= self._most:
+            return Rest(about="the last round is under way")
+        rest = self._planner.why_not(self._campaign)
+        if rest is not None:
+            return rest
+        try:
+            event = self._planner.plan(self._campaign)
+        except (StoreError, FencedError):
+            raise
+        except UnavailableError as err:
+            return Rest(about=str(err))
+        self._late.step(self._campaign, self._count_late, now=True)
+        self._append(event)
+        return None
+
+    def _step(self, state: RoundState) -> Rest | None:
+        """Take one round a step further; what cannot be done is written down, not raised."""
+        number = state.number
+        if not state.active:
+            return Rest(about=f"round {number} is {state.phase.value}: {state.reason}")
+        learning = self._campaign.learning
+        if state.phase is Phase.RESOLVING and learning not in (0, number):
+            return Rest(about=f"round {number}: round {learning} has the model in hand")
+        try:
+            rest = self._take[state.phase](state, self._campaign)
+        except (StoreError, FencedError):
+            self._pending = []
+            raise
+        except BudgetSpentError as err:
+            self._give_up(state, str(err))
+            return None
+        except UnavailableError as err:
+            self._reload()
+            return Rest(about=f"round {number}: {err}")
+        except FieldvoteError as err:
+            # what was stored, or summed, is not what it must be: nothing is built on it unseen
+            self._reload()
+            self._append(Quarantined(round=number, reason=f"{state.phase.value}: {err}"))
+            return None
+        self._settle()
+        if rest is not None:
+            return Rest(about=f"round {number}: {rest.about}", until=rest.until)
+        return None
+
+    def _give_up(self, state: RoundState, reason: str) -> None:
+        """End a round that has nothing left to spend."""
+        self._reload()
+        if is_served(state):
+            self._rollout.take_back(state, reason)
+            self._settle()
+        else:
+            self._append(Abandoned(round=state.number, reason=reason))
+
+    def _is_stuck(self) -> bool:
+        """Return whether no open round will move without somebody's help."""
+        held = all(not state.active for state in self._campaign.open)
+        return held or self._asked_again >= _PATIENCE
+
+    def _count_late(self, number: int, phase: str, replies: Mapping[DeviceId, bytes]) -> None:
+        self._steps.late(self._campaign, number, phase, replies)
 
     def _record(self, event: Event) -> None:
         """Append an event inside the transaction a step holds."""
-        version = len(self._events) + len(self._pending)
+        version = self._version + len(self._pending)
         self._parts.store.append(STREAM, version, *dump_event(event))
         self._pending.append(event)
 
     def _append(self, event: Event) -> None:
-        """Append an event in a transaction of its own."""
-        self._pending = []
-        with self._parts.store.transaction():
-            self._record(event)
+        """Append an event in a transaction of its own; one that changes nothing is refused.
+
+        Raises:
+            InputError: the event does not belong where the round is.
+        """
+        if advance_campaign(self._campaign, event) is self._campaign:
+            where = self._campaign.rounds.get(event.round, RoundState()).phase.value
+            done_to = _DONE_TO[type(event)]
+            raise InputError(f"round {event.round} cannot be {done_to}: it is {where}")
+        try:
+            with self._parts.store.transaction():
+                self._record(event)
+        except BaseException:
+            self._pending = []
+            raise
         self._settle()
 
     def _settle(self) -> None:
         """Move the state by the events that are durable now, and tell whoever watches."""
-        for event in self._pending:
-            self._events.append(event)
-            self._state = advance(self._state, event)
-            self._watch(Progress(state=self._state, event=event))
+        pending, self._pending = self._pending, []
+        for event in pending:
+            before = self._campaign
+            self._campaign = advance_campaign(before, event)
+            self._version += 1
+            if self._campaign is before:
+                raise InternalError(f"a step made a {type(event).__name__} that changes nothing")
+            state = self._campaign.rounds[event.round]
+            if isinstance(event, Extended | Closed):
+                self._asked_again = self._asked_again + 1 if isinstance(event, Extended) else 0
+            if state.over:
+                self._exchanges.forget(event.round)
+            moved = before.rounds.get(event.round, RoundState()).phase is not state.phase
+            self._watch(Progress(state=state, event=event, moved=moved))
+            if self._version % _SNAPSHOT_EVERY == 0:
+                with self._parts.store.transaction():
+                    self._parts.store.keep_snapshot(
+                        STREAM, self._version - 1, dump_campaign(self._campaign)
+                    )
+
+    def _reload(self) -> None:
+        """Forget what was not stored, after a step that did not come to its end."""
         self._pending = []
+        for kind, body in self._parts.store.events(STREAM, after=self._version - 1):
+            self._campaign = advance_campaign(self._campaign, load_event(kind, body))
+            self._version += 1
+
+
+_DONE_TO: dict[type[Event], str] = {
+    Planned: "planned",
+    Paused: "paused",
+    Resumed: "resumed",
+    Abandoned: "given up",
+    Quarantined: "quarantined",
+}

@@ -1,12 +1,16 @@
 """Choosing from offers over the whole fleet at once, under one budget."""
 
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.settings import CampaignSettings
 from coordinator.store.rows import StoredOffer
-from fieldvote.records import ARM_CHOSEN
+from fieldvote.codec import IntVector, decode, encode
+from fieldvote.records import ARM_CHOSEN, DeviceId
+from fieldvote.rng import stream
 from strategies.acquisition import Offers, select_fleet
 
 FLEET = "fleet"
@@ -53,6 +57,29 @@ def choose(
     return [lots[place] for place in drawn] + [ranked[place] for place in best]
 
 
+def grant(
+    offers: list[StoredOffer], settings: CampaignSettings, *, number: int, most: int, first: bool
+) -> list[StoredOffer]:
+    """Return what a round grants of these offers: the same whenever it is asked.
+
+    Args:
+        offers: In order of their items.
+        settings: Name the strategy, the random share and the seed.
+        number: The round.
+        most: How many it may buy.
+        first: A first round takes every seed.
+    """
+    if first:
+        return offers[:most]
+    return choose(
+        offers,
+        strategy=settings.strategy,
+        budget=most,
+        random_share=settings.random_share,
+        rng=stream(settings.seed, "select", number),
+    )
+
+
 def _best(
     offers: list[StoredOffer], strategy: str, budget: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -73,3 +100,53 @@ def _best(
         budget,
         rng,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Offers:
+    """Offers as they are kept, column by column."""
+
+    device: IntVector
+    arm: IntVector
+    score: IntVector
+    predicted: IntVector
+    items: bytes
+    sketches: bytes
+
+
+_KINDS: dict[int, type] = {1: _Offers}
+_COLUMNS = ("device", "arm", "score", "predicted")
+
+
+def pack_offers(offers: list[StoredOffer]) -> bytes:
+    """Return what a selection chose from, as it is kept: chosen from again, it is the same."""
+    columns = {
+        name: np.array([getattr(offer, name) for offer in offers], dtype=np.int64)
+        for name in _COLUMNS
+    }
+    return encode(
+        _Offers(
+            items=b"".join(offer.item for offer in offers),
+            sketches=b"".join(offer.sketch for offer in offers),
+            **columns,
+        ),
+        _KINDS,
+    )
+
+
+def unpack_offers(blob: bytes) -> list[StoredOffer]:
+    """Undo pack_offers."""
+    kept = decode(blob, _KINDS, (_Offers,))
+    count = len(kept.device)
+    item, sketch = (len(joined) // max(count, 1) for joined in (kept.items, kept.sketches))
+    return [
+        StoredOffer(
+            device=DeviceId(int(kept.device[n])),
+            item=kept.items[n * item : (n + 1) * item],
+            arm=int(kept.arm[n]),
+            score=int(kept.score[n]),
+            predicted=int(kept.predicted[n]),
+            sketch=kept.sketches[n * sketch : (n + 1) * sketch],
+        )
+        for n in range(count)
+    ]

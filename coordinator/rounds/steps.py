@@ -1,347 +1,263 @@
-"""What each phase of a round does: ask devices, count what comes back, say what happened.
+"""What each phase of a round does, up to the labels: ask devices, count, say what happened.
 
-Every step ends in one transaction that holds the replies' sums and the event, so that a crash
-leaves the round at the phase before or the phase after, and asking again brings the same replies.
+A step is taken again and again until it has moved its round; whatever it changes, it changes in one
+transaction with the event that tells of it. What follows the labels is in
+:mod:`coordinator.rounds.learning`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coordinator.inbox import ANSWERS, COLLECT, SURVEY, Inbox
-from coordinator.labels.desk import Labeling
-from coordinator.models.shelf import Shelf
-from coordinator.models.totals import Totals
-from coordinator.models.training import Trained as Solved
-from coordinator.models.training import average, is_reply, solve
-from coordinator.rounds.machine import (
-    Collected,
-    Evaluated,
-    Event,
-    Fitted,
-    Labeled,
-    Phase,
-    RoundState,
-    Selected,
-    Surveyed,
-    Trained,
-)
-from coordinator.rounds.selection import choose, random_offers
-from coordinator.settings import CampaignSettings
-from coordinator.store.campaign import Store
-from coordinator.transport import Transport
-from fieldvote.errors import UnavailableError
+from coordinator.models.totals import model_to_start_from
+from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.clock import after, is_over
+from coordinator.rounds.events import Event, Fitted, Labeled, Opened, Resolved, Selected
+from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.machine import RoundState
+from coordinator.rounds.parts import Parts
+from coordinator.rounds.planning import NO_LIMIT, affordable, to_micro
+from coordinator.rounds.selection import grant, pack_offers, random_offers
+from coordinator.store.budget import Resource
+from fieldvote.heads import HeadModel
 from fieldvote.records import (
     AnswersRequest,
     CollectRequest,
     DeviceId,
-    EvaluateRequest,
-    GradientRequest,
-    HeadModel,
-    Request,
     SurveyRequest,
     encode,
 )
-from fieldvote.rng import stream
-from fieldvote.task import Task
 
 _NO_INTEGERS = np.empty(0, dtype=np.int64)
-_NO_FLOATS = np.empty(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the steps work with.
-
-    Attributes:
-        task: What the fleet has installed.
-        settings: What the campaign is set to do.
-        store: What must survive.
-        inbox: The door in.
-        shelf: Model versions.
-        labeling: How answers come.
-        transport: How devices are reached.
-    """
-
-    task: Task
-    settings: CampaignSettings
-    store: Store
-    inbox: Inbox
-    shelf: Shelf
-    labeling: Labeling
-    transport: Transport
 
 
 class Steps:
-    """The work of a round, one method a phase."""
+    """The work of a round from its survey to its labels, one method a phase."""
 
-    def __init__(self, parts: Parts, record: Callable[[Event], None]) -> None:
+    def __init__(self, parts: Parts, exchanges: Exchanges, record: Callable[[Event], None]) -> None:
         """Keep the parts; record appends an event inside the current transaction."""
         self._parts = parts
+        self._exchanges = exchanges
         self._record = record
         self._settings = parts.settings
         self._store = parts.store
-        self._totals = Totals(parts.store, parts.task, parts.settings)
 
-    def take(self, state: RoundState) -> None:
-        """Do what follows the phase of this state.
-
-        Raises:
-            UnavailableError: nobody answered; the same step can be taken again.
-        """
-        work = {
-            Phase.PLANNED: self.survey,
-            Phase.SURVEYED: self.select,
-            Phase.SELECTED: self.collect,
-            Phase.COLLECTED: self.label,
-            Phase.LABELED: self.fit,
-            Phase.FITTED: self.train,
-            Phase.TRAINED: self.evaluate,
-        }
-        work[state.phase](state)
-
-    def survey(self, state: RoundState) -> None:
-        """Ask for votes and offers."""
+    def survey(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Ask for votes and offers; then choose over the whole fleet at once."""
+        if state.exchange is not None and not state.exchange.open:
+            self._select(state, len(state.exchange.came))
+            return None
         lots = 1 if state.first else self._random_offers(state)
+        model = self._parts.shelf.get(campaign.model) if campaign.model else None
         request = SurveyRequest(
             round=state.number,
             strategy=self._settings.strategy,
             offers=0 if state.first else self._settings.offers,
             random_offers=lots,
             first=state.first,
-            model=self._parts.shelf.get(state.model) if state.model else None,
+            model=model,
         )
-        self.catch_up(state)
-        self._expect(state, SURVEY, {DeviceId(device): request for device in state.devices})
-        replies = self._errand(state.number, SURVEY)
-        with self._store.transaction():
-            counted, offers = self._parts.inbox.survey(state.number, replies)
-            if not counted:
-                raise UnavailableError("no device answered the survey; the round can be retried")
-            self._record(Surveyed(round=state.number, replies=counted, offers=offers))
+        blob = encode(request)
+        pace = self._settings.pace
+        return self._exchanges.step(
+            state,
+            Question(
+                name="survey",
+                requests=lambda: {DeviceId(device): blob for device in state.devices},
+                count=lambda replies: self._surveyed(state.number, replies),
+                least=1,
+                keeps=True,
+                share=pace.minimum_share,
+                spare=pace.spare_share,
+            ),
+        )
 
-    def select(self, state: RoundState) -> None:
-        """Choose over the whole fleet at once; a first round takes every seed."""
+    def _select(self, state: RoundState, replies: int) -> None:
+        """Choose from the offers that are in; a first round takes every seed."""
         offers = self._store.offers(state.number)
-        if not state.first:
-            offers = choose(
-                offers,
-                strategy=self._settings.strategy,
-                budget=state.budget,
-                random_share=self._settings.random_share,
-                rng=stream(self._settings.seed, "select", state.number),
-            )
-        items = [offer.item for offer in offers]
+        most = max(min(state.budget, affordable(self._settings, self._store)), 0)
+        chosen = grant(offers, self._settings, number=state.number, most=most, first=state.first)
+        items = [offer.item for offer in chosen]
+        budget = self._settings.budget
+        labels = NO_LIMIT if budget.labels is None else budget.labels
+        money = NO_LIMIT if budget.money is None else to_micro(budget.money)
+        cost = len(items) * to_micro(self._settings.price)
         with self._store.transaction():
+            considered = self._store.keep_artifact(pack_offers(offers))
             self._store.grant(state.number, items)
-            self._record(Selected(round=state.number, items=tuple(item.hex() for item in items)))
+            self._store.reserve(_key(state, "labels"), Resource.LABELS, len(items), labels)
+            self._store.reserve(_key(state, "money"), Resource.MONEY, cost, money)
+            self._record(
+                Selected(
+                    round=state.number,
+                    replies=replies,
+                    considered=considered,
+                    items=tuple(item.hex() for item in items),
+                    most=most,
+                )
+            )
 
-    def collect(self, state: RoundState) -> None:
-        """Ask for the chosen items."""
+    def collect(self, state: RoundState, _: CampaignState) -> Rest | None:
+        """Ask for the chosen items; then the people who label have them."""
+        if state.exchange is not None and not state.exchange.open:
+            self._open(state)
+            return None
         grants: dict[DeviceId, list[bytes]] = {}
         for offer in self._store.offers(state.number, granted=True):
             grants.setdefault(offer.device, []).append(offer.item)
         requests = {
-            device: CollectRequest(round=state.number, grants=tuple(items))
+            device: encode(CollectRequest(round=state.number, grants=tuple(items)))
             for device, items in grants.items()
         }
-        self._expect(state, COLLECT, requests)
-        replies = self._errand(state.number, COLLECT)
-        with self._store.transaction():
-            sealed, refused = self._collected(state.number, replies)
-            self._record(Collected(round=state.number, sealed=sealed, refused=refused))
+        return self._exchanges.step(
+            state,
+            Question(
+                name="collect",
+                requests=lambda: requests,
+                count=lambda replies: self._collected(state, replies),
+                keeps=True,
+            ),
+        )
 
-    def label(self, state: RoundState) -> None:
-        """Let people answer. Answers given before a crash stay, and are not asked for again."""
-        self._parts.labeling.work(self._store)
+    def _open(self, state: RoundState) -> None:
+        """Say until when answers count in this round."""
+        sealed, _ = self._store.candidates(state.number)
+        asked = len(self._store.offers(state.number, granted=True))
+        now = self._parts.clock.now()
+        with self._store.transaction():
+            self._record(
+                Opened(
+                    round=state.number,
+                    sealed=sealed,
+                    absent=asked - sealed,
+                    until=after(now, self._parts.answers_wait_s),
+                    at=now.isoformat(),
+                )
+            )
+
+    def label(self, state: RoundState, _: CampaignState) -> Rest | None:
+        """Let people answer, until enough is answered or the time is over."""
+        more = self._parts.labeling.work(self._store)
+        asked, open_ = self._store.candidates(state.number)
+        enough = asked - open_ >= self._settings.pace.answered_share * asked
+        over = is_over(state.until, self._parts.clock.now(), self._parts.answers_wait_s)
+        if more and not enough and not over:
+            return Rest(
+                about=f"people: {asked - open_} of {asked} candidates are answered",
+                until=state.until,
+            )
+        with self._store.transaction():
+            self._record(Labeled(round=state.number, open=open_))
+        return None
+
+    def resolve(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Turn answers into labels of this round, and fix the head that training starts from."""
+        if campaign.model:
+            base = self._parts.shelf.get(campaign.model)
+        else:
+            base = model_to_start_from(self._store, self._parts.task, self._settings)
         with self._store.transaction():
             count, cost = self._store.count_labels(state.number)
-            self._record(Labeled(round=state.number, answers=count, cost=round(cost, 6)))
+            # late answers of other rounds are paid with this one's, and may pass what it reserved
+            self._store.settle_budget(_key(state, "labels"), count, over=True)
+            self._store.settle_budget(_key(state, "money"), to_micro(cost), over=True)
+            self._record(
+                Resolved(
+                    round=state.number,
+                    answers=count,
+                    cost=round(cost, 6),
+                    base=self._parts.shelf.put(base),
+                    parent=campaign.model,
+                )
+            )
+        return None
 
-    def fit(self, state: RoundState) -> None:
+    def fit(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Deliver every answer that waits, and add what they bring to the sums."""
-        waiting = self._store.undelivered()
-        representation = replace(self._current(state), weights=_NO_INTEGERS)
-        requests = {
-            device: AnswersRequest(
-                round=state.number,
-                answers=tuple(envelope for _, envelope in answers),
-                representation=representation,
-            )
-            for device, answers in waiting.items()
-        }
-        self._expect(
+        if state.exchange is not None and not state.exchange.open:
+            sent = self._store.sent(state.number)
+            came = [DeviceId(device) for device in state.exchange.came]
+            with self._store.transaction():
+                self._record(
+                    Fitted(
+                        round=state.number,
+                        delivered=sum(len(sent.get(device, [])) for device in came),
+                        functions=len(self._parts.task.functions),
+                    )
+                )
+            return None
+        waiting = self._store.undelivered() if state.exchange is None else {}
+        base = self._parts.shelf.get(state.base)
+        representation = replace(base, weights=_NO_INTEGERS)
+
+        def requests() -> dict[DeviceId, bytes]:
+            return {
+                device: encode(
+                    AnswersRequest(
+                        round=state.number,
+                        answers=tuple(envelope for _, envelope in answers),
+                        representation=representation,
+                    )
+                )
+                for device, answers in waiting.items()
+            }
+
+        return self._exchanges.step(
             state,
-            ANSWERS,
-            requests,
-            carrying=[item for answers in waiting.values() for item, _ in answers],
+            Question(
+                name="answers",
+                requests=requests,
+                count=lambda replies: self._answered(state.number, replies, base),
+                keeps=True,
+                carrying=[item for answers in waiting.values() for item, _ in answers],
+            ),
         )
-        replies = self._errand(state.number, ANSWERS)
-        with self._store.transaction():
-            delivered = self._answered(state, state.number, replies)
-            self._record(
-                Fitted(
-                    round=state.number,
-                    delivered=delivered,
-                    functions=len(self._parts.task.functions),
-                )
-            )
 
-    def train(self, state: RoundState) -> None:
-        """Solve the head from sums over everything that teaches."""
-        model = self._current(state)
-        vote_weight = self._totals.vote_weight()
-        sums = self._totals.head_sums(model, vote_weight)
-        ask = self._gradients(state, vote_weight, sums.total_weight)
-        if not any(device.teaches for device in self._store.devices().values()):
-            # every candidate stayed on its device: the head waits, the campaign does not
-            trained = Solved(model=model, exchanges=0)
-        elif self._settings.learner == "averaged":
-            trained = average(model, ask, exchanges=self._settings.exchanges)
-        else:
-            trained = solve(
-                model,
-                sums,
-                ask,
-                l2=self._settings.l2,
-                exchanges=self._settings.exchanges,
-            )
-        digest = self._parts.shelf.put(replace(trained.model, parent=state.model))
-        with self._store.transaction():
-            self._record(
-                Trained(
-                    round=state.number,
-                    model=digest,
-                    parent=state.model,
-                    exchanges=trained.exchanges,
-                )
-            )
+    def late(
+        self, campaign: CampaignState, number: int, phase: str, replies: Mapping[DeviceId, bytes]
+    ) -> None:
+        """Count replies to an exchange that is closed, by the rule of its kind.
 
-    def evaluate(self, state: RoundState) -> None:
-        """Count right and wrong on devices and items that never train."""
-        known = self._store.devices()
-        request = EvaluateRequest(round=state.number, model=self._parts.shelf.get(state.model))
-        asked = [d for d in self._reachable() if known[d].evaluates or known[d].teaches]
-        replies = self._ask(dict.fromkeys(asked, request))
-        k = len(self._parts.task.classes)
-        sums = {kind: np.zeros((k, k), dtype=np.int64) for kind in (True, False)}
-        counted = self._parts.inbox.confusion(state.number, replies)
-        if not counted and any(device.evaluates or device.teaches for device in known.values()):
-            # an evaluation by nobody would read as a score of nothing
-            raise UnavailableError("no device evaluated the head; the round can be retried")
-        for device, counts in counted.items():
-            sums[known[device].evaluates] += counts
-        with self._store.transaction():
-            self._record(
-                Evaluated(
-                    round=state.number,
-                    held_out=tuple(int(n) for n in sums[True].ravel()),
-                    random_arm=tuple(int(n) for n in sums[False].ravel()),
-                )
-            )
+        Late votes and answers are summed, late candidates wait for people; late offers are not
+        chosen from any more, their devices make new ones.
+        """
+        state = campaign.rounds.get(number, RoundState(number=number))
+        match phase:
+            case "survey":
+                self._surveyed(number, replies)
+            case "collect":
+                self._collected(state, replies)
+            case "answers":
+                base = state.base or campaign.model
+                self._answered(number, replies, self._parts.shelf.get(base))
+            case _:
+                self._parts.inbox.served(number, phase, replies)
 
-    def _gradients(
-        self, state: RoundState, vote_weight: float, total_weight: float
-    ) -> Callable[[int, HeadModel], list[NDArray[np.int64]]]:
-        """Return one exchange of the solver as a function of step and model."""
-        settings = self._settings
-        parameters = self._totals.label_model().to_vector() if vote_weight > 0 else _NO_FLOATS
-        known = self._store.devices()
+    def _collected(self, state: RoundState, replies: Mapping[DeviceId, bytes]) -> tuple[()]:
+        """Put candidates away."""
+        offers = {o.item: o for o in self._store.offers(state.number, granted=True)}
+        urgent = state.kind == "incident"
+        self._parts.inbox.collect(state.number, replies, offers, urgent=urgent)
+        return ()
 
-        def ask(step: int, model: HeadModel) -> list[NDArray[np.int64]]:
-            request = GradientRequest(
-                round=state.number,
-                step=step,
-                model=model,
-                vote_weight=vote_weight,
-                label_model=parameters,
-                epochs=settings.epochs if settings.learner == "averaged" else 0,
-                l2_per_item=settings.l2 / max(total_weight, 1.0),
-            )
-            teachers = [device for device in self._reachable() if known[device].teaches]
-            replies = self._ask(dict.fromkeys(teachers, request))
-            return self._parts.inbox.gradients(
-                state.number,
-                step,
-                replies,
-                fits=lambda vector: is_reply(
-                    model, vector, averaged=settings.learner == "averaged"
-                ),
-            )
+    def _answered(
+        self, number: int, replies: Mapping[DeviceId, bytes], base: HeadModel
+    ) -> tuple[()]:
+        """Add what answers brought, as sums over inputs of this head."""
+        width = len(base.weights) // base.classes
+        self._parts.inbox.answers(number, replies, self._store.sent(number), width=width)
+        return ()
 
-        return ask
-
-    def _current(self, state: RoundState) -> HeadModel:
-        """Return the newest head, or the one every campaign starts from."""
-        if state.model:
-            return self._parts.shelf.get(state.model)
-        return self._totals.first_model()
+    def _surveyed(self, number: int, replies: Mapping[DeviceId, bytes]) -> tuple[()]:
+        """Add votes up, and keep offers."""
+        self._parts.inbox.survey(number, replies)
+        return ()
 
     def _random_offers(self, state: RoundState) -> int:
         return random_offers(state.budget, self._settings.random_share, len(state.devices))
 
-    def _reachable(self) -> list[DeviceId]:
-        """Return the known devices that can be reached now."""
-        known = self._store.devices()
-        return [device for device in self._parts.transport.devices() if device in known]
 
-    def catch_up(self, state: RoundState) -> None:
-        """Ask again, with the same bytes, for replies of earlier rounds that never came.
-
-        A device that had handled the request answers from its journal, so what it summed, shipped
-        or learned then is counted now, and once.
-        """
-        for number, phase in self._store.overdue(state.number):
-            replies = self._errand(number, phase)
-            with self._store.transaction():
-                match phase:
-                    case "survey":
-                        self._parts.inbox.survey(number, replies)
-                    case "collect":
-                        self._collected(number, replies)
-                    case "answers":
-                        self._answered(state, number, replies)
-
-    def _expect(
-        self,
-        state: RoundState,
-        phase: str,
-        requests: Mapping[DeviceId, Request],
-        carrying: Sequence[bytes] = (),
-    ) -> None:
-        """Keep requests that change a device before they are sent."""
-        with self._store.transaction():
-            for device, request in requests.items():
-                self._store.expect(state.number, phase, device, encode(request))
-            self._store.mark_sent(state.number, carrying)
-
-    def _errand(self, number: int, phase: str) -> Mapping[DeviceId, bytes]:
-        """Send the kept requests of an exchange that have no counted reply to who is there."""
-        here = set(self._parts.transport.devices())
-        expected = self._store.expected(number, phase)
-        return self._send({device: blob for device, blob in expected.items() if device in here})
-
-    def _collected(self, number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
-        """Put candidates away. Return how many came and how many stay."""
-        offers = self._store.offers(number, granted=True)
-        granted = {offer.item: offer for offer in offers}
-        return self._parts.inbox.collect(number, replies, granted)
-
-    def _answered(self, state: RoundState, number: int, replies: Mapping[DeviceId, bytes]) -> int:
-        """Add what the answers of a round brought. Return how many were delivered."""
-        model = self._current(state)
-        width = len(model.mean) + model.fourier + 1
-        return self._parts.inbox.answers(number, replies, self._store.sent(number), width=width)
-
-    def _ask(self, requests: Mapping[DeviceId, Request]) -> Mapping[DeviceId, bytes]:
-        """Send every device its request; one that goes to many is encoded once."""
-        blobs = {id(request): encode(request) for request in requests.values()}
-        return self._send({device: blobs[id(request)] for device, request in requests.items()})
-
-    def _send(self, blobs: Mapping[DeviceId, bytes]) -> Mapping[DeviceId, bytes]:
-        """Carry requests and replies, within the campaign's deadline."""
-        if not blobs:
-            return {}
-        return self._parts.transport.exchange(blobs, deadline_s=self._settings.deadline_s)
+def _key(state: RoundState, what: str) -> str:
+    """Return what the budget calls a round's part of something."""
+    return f"{state.number}/{what}"

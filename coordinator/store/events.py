@@ -19,6 +19,11 @@ _AFTER = (
     .where(of(event, "stream"), event.c.version > bindparam("after"))
     .order_by(event.c.version)
 )
+_HISTORY = (
+    select(event.c.kind, event.c.body, event.c.at)
+    .where(of(event, "stream"))
+    .order_by(event.c.version)
+)
 _HASH = select(event.c.hash).where(of(event, "stream", "version"))
 _APPEND = insert(event)
 _NEXT_STREAM = (
@@ -40,6 +45,15 @@ _KEEP_SNAPSHOT = _ADD_SNAPSHOT.on_conflict_do_update(
     set_={name: _ADD_SNAPSHOT.excluded[name] for name in ("version", "state", "digest")},
     where=_ADD_SNAPSHOT.excluded.version > snapshot.c.version,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """An event, and when it was stored."""
+
+    kind: str
+    body: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,11 @@ class EventTables(CampaignTables):
         """
         rows = self._rows(_AFTER, the_stream=stream, after=after)
         return [(row["kind"], row["body"]) for row in rows]
+
+    def history(self, stream: str) -> list[Happened]:
+        """Return a stream's events with the time of each, oldest first."""
+        rows = self._rows(_HISTORY, the_stream=stream)
+        return [Happened(kind=row["kind"], body=row["body"], at=row["at"]) for row in rows]
 
     def append(self, stream: str, version: int, kind: str, body: str) -> None:
         """Append an event as this version of its stream.

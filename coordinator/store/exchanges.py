@@ -1,6 +1,6 @@
 """What came in over the exchanges of a round: messages counted once, sums, devices, offers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from fieldvote.records import DeviceId
 
 _ADMIT = insert(inbox).on_conflict_do_nothing()
 _IS_IN = select(inbox.c.message).where(of(inbox, "message"))
+_ARE_IN = select(inbox.c.message).where(of(inbox), inbox.c.message.like(bindparam("prefix")))
 _ANSWERED = delete(pending).where(of(pending, "message"))
 _EXPECT = insert(pending).on_conflict_do_nothing()
 _LAST_PLACE = select(func.coalesce(func.max(pending.c.place), 0).label("place")).where(
@@ -32,6 +33,7 @@ _OVERDUE = (
     .group_by(pending.c.round, pending.c.phase)
     .order_by(pending.c.round, func.min(pending.c.place))
 )
+_WITHDRAW = delete(pending).where(of(pending, "round", "phase"))
 _TOTAL = select(total.c.vector).where(of(total, "name"))
 _ADD_TOTAL = insert(total)
 _KEEP_TOTAL = _ADD_TOTAL.on_conflict_do_update(
@@ -78,6 +80,27 @@ class ExchangeTables(CampaignTables):
                 },
             )
 
+    def expect_all(self, round_number: int, phase: str, requests: Mapping[DeviceId, bytes]) -> None:
+        """Keep many requests of one exchange at once, as expect keeps one."""
+        with self._whole():
+            prefix = message_name(round_number, phase, DeviceId(0)).removesuffix("0")
+            known = {row["message"] for row in self._rows(_ARE_IN, prefix=f"{prefix}%")}
+            (last,) = self._rows(_LAST_PLACE, the_round=round_number)
+            named = ((message_name(round_number, phase, d), d, r) for d, r in requests.items())
+            rows: list[Values] = [
+                {
+                    "message": message,
+                    "round": round_number,
+                    "phase": phase,
+                    "device": device,
+                    "place": last["place"] + 1 + place,
+                    "request": request,
+                }
+                for place, (message, device, request) in enumerate(named)
+                if message not in known
+            ]
+            self._add(_EXPECT, *rows)
+
     def expected(self, round_number: int, phase: str) -> dict[DeviceId, bytes]:
         """Return the requests of one exchange that have no counted reply, by device."""
         rows = self._rows(_EXPECTED, the_round=round_number, the_phase=phase)
@@ -87,6 +110,10 @@ class ExchangeTables(CampaignTables):
         """Return round and phase of earlier exchanges that still miss a reply, oldest first."""
         rows = self._rows(_OVERDUE, before=round_number)
         return [(row["round"], row["phase"]) for row in rows]
+
+    def withdraw(self, round_number: int, phase: str) -> None:
+        """Forget the requests of an exchange that have no counted reply: nobody wants one now."""
+        self._change(_WITHDRAW, {"the_round": round_number, "the_phase": phase})
 
     def total(self, name: str) -> NDArray[np.int64] | None:
         """Return a sum over devices, None if nothing was added yet."""

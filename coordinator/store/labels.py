@@ -19,8 +19,19 @@ _QUEUE = (
     select(candidate)
     .select_from(_WITH_LABEL)
     .where(of(candidate), label.c.item.is_(None))
-    .order_by(candidate.c.round, candidate.c.item)
+    .order_by(candidate.c.urgent.desc(), candidate.c.round, candidate.c.item)
 )
+_OLDEST = (
+    select(func.min(candidate.c.round).label("round"))
+    .select_from(_WITH_LABEL)
+    .where(of(candidate), label.c.item.is_(None))
+)
+_OPEN = (
+    select(func.count().label("count"))
+    .select_from(_WITH_LABEL)
+    .where(of(candidate, "round"), label.c.item.is_(None))
+)
+_CANDIDATES = select(func.count().label("count")).where(of(candidate, "round"))
 _KEEP_LABEL = insert(label).on_conflict_do_nothing()
 _COUNT = update(label).where(of(label), label.c.counted.is_(None))
 _PRICED = select(
@@ -43,8 +54,10 @@ _TEACHES = update(device).where(of(device, "id")).values(teaches=True)
 class LabelTables(CampaignTables):
     """The way of an item: candidate, answer, counted, sent, delivered."""
 
-    def keep_candidate(self, round_number: int, candidate: StoredCandidate) -> None:
-        """Keep a sealed candidate; the first envelope stays."""
+    def keep_candidate(
+        self, round_number: int, candidate: StoredCandidate, *, urgent: bool = False
+    ) -> None:
+        """Keep a sealed candidate; the first envelope stays. People see urgent ones first."""
         self._add(
             _KEEP_CANDIDATE,
             {
@@ -53,11 +66,12 @@ class LabelTables(CampaignTables):
                 "round": round_number,
                 "arm": candidate.arm,
                 "envelope": candidate.envelope,
+                "urgent": urgent,
             },
         )
 
     def queue(self) -> list[StoredCandidate]:
-        """Return candidates that wait for an answer, oldest round first."""
+        """Return candidates that wait for an answer: urgent ones first, then the oldest round."""
         return [
             StoredCandidate(
                 item=row["item"],
@@ -67,6 +81,17 @@ class LabelTables(CampaignTables):
             )
             for row in self._rows(_QUEUE)
         ]
+
+    def candidates(self, round_number: int) -> tuple[int, int]:
+        """Return how many candidates a round brought, and how many of them wait for people."""
+        (all_,) = self._rows(_CANDIDATES, the_round=round_number)
+        (open_,) = self._rows(_OPEN, the_round=round_number)
+        return int(all_["count"]), int(open_["count"])
+
+    def oldest_waiting(self) -> int:
+        """Return the first round that has a candidate waiting for people, 0 where none has."""
+        (row,) = self._rows(_OLDEST)
+        return int(row["round"] or 0)
 
     def keep_label(self, answer: Answer, price: float, envelope: bytes) -> None:
         """Keep an answer, sealed for its device; the first stays.

@@ -4,6 +4,7 @@ Time is the database's own, never that of a leader's host. On PostgreSQL it is t
 An SQLite file lives on one machine, whose processes share one uptime, which no clock change moves.
 A lease counts as held only while less than its own length is left of it: after a restart, or a
 server clock set back, the remainder would be longer than a lease ever is, and it has run out.
+What a holder on the same machine left behind when it died need not run out: see `acquire`.
 
 Running out is for whoever wants to lead next. Whether a step may be stored is asked of the token
 alone: it grows with every holder, is compared inside the step's own transaction, and so holds
@@ -11,6 +12,7 @@ however wrong a clock is.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, func, select, update
@@ -47,10 +49,25 @@ class Lease:
     database: Database = field(repr=False)
 
     @staticmethod
-    def acquire(database: Database, name: str, holder: str, ttl_s: float) -> "Lease":
+    def acquire(
+        database: Database,
+        name: str,
+        holder: str,
+        ttl_s: float,
+        *,
+        is_gone: Callable[[str], bool] = lambda _: False,
+    ) -> "Lease":
         """Take a lease that nobody holds, or that has run out.
 
         A holder of the same name is another one: two programs may have been given one name.
+
+        Args:
+            database: Where it is written down.
+            name: What is led.
+            holder: Who wants to lead.
+            ttl_s: How long it lasts after each renewal, in seconds.
+            is_gone: Whether a holder is known to have died, so that its lease need not run out.
+                Asked of an SQLite file only, where whoever may hold it is on this machine.
 
         Raises:
             FencedError: somebody else holds it; try again when it may have run out.
@@ -62,7 +79,8 @@ class Lease:
                 _ADD, {"name": name, "holder": "", "token": 0, "until_us": 0, "ttl_us": 0}
             )
             (row,) = database.rows(_TAKE, {"the_name": name})
-            if 0 < row["until_us"] - _now_us(database) <= row["ttl_us"]:
+            held = 0 < row["until_us"] - _now_us(database) <= row["ttl_us"]
+            if held and (database.is_postgres or not is_gone(row["holder"])):
                 raise FencedError(name, row["holder"])
             lease = Lease(
                 name=name, holder=holder, token=row["token"] + 1, ttl_s=ttl_s, database=database

@@ -134,6 +134,7 @@ candidate = _table(  # sealed; nothing here can be read without the desk's key
     _whole("round"),
     _whole("arm"),
     _bytes("envelope"),
+    _flag("urgent"),  # of an incident: people see it first
     PrimaryKeyConstraint("campaign", "item"),
 )
 
@@ -156,16 +157,6 @@ artifact = _table(  # models and other bytes by what they are; no campaign owns 
     _text("digest"),  # SHA-256, 64 hexadecimal digits
     _bytes("blob"),
     PrimaryKeyConstraint("digest"),
-)
-
-timer = _table(
-    "timer",
-    _text("campaign"),
-    _text("key"),
-    _whole("due_us"),
-    _flag("fired"),  # stays when it has gone off: the same timer never goes off twice
-    PrimaryKeyConstraint("campaign", "key"),
-    Index("timer_due", "campaign", "fired", "due_us"),
 )
 
 outbox = _table(  # effects that are owed to the world; done at least once, told apart by their key

@@ -75,10 +75,12 @@ class LightNode:
         heard_s, failures = time.monotonic(), 0
         while not self._stop.is_set():
             try:
-                if self.turn():
-                    heard_s = time.monotonic()
+                began_s = time.monotonic()
+                busy = self.turn()
+                now_s = time.monotonic()
+                heard_s = now_s if busy else heard_s
                 failures = 0
-                self._session.wait(time.monotonic() - heard_s)
+                self._session.wait(now_s - heard_s, 0.0 if busy else now_s - began_s)
             except (UnavailableError, WireError) as err:
                 failures += 1
                 try:

@@ -129,9 +129,9 @@ class Session:
                 self._online()
                 return answers
 
-    def wait(self, silence_s: float) -> None:
+    def wait(self, silence_s: float, look_s: float = 0.0) -> None:
         """Wait until it is time to look for messages again."""
-        self._stop.wait(pause_s(silence_s, self._rng))
+        self._stop.wait(pause_s(silence_s, self._rng, look_s=look_s))
 
     def retry_after(self, line: str, failures: int) -> None:
         """Remember and say what went wrong, and wait: longer for each failure in a row.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldvote.errors import InputError, ShapeError
-from fieldvote.records import HeadModel
+from fieldvote.heads import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.summed_head import (
     GradientSums,

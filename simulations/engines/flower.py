@@ -21,7 +21,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -33,7 +33,7 @@ from flwr.simulation import run_simulation
 from flwr.supercore import telemetry
 
 from coordinator.app import GridTransport, build_server_app
-from coordinator.transport import Transport
+from coordinator.transport import Came, Transport
 from edge.app import build_client_app
 from fieldvote.errors import FieldvoteError, MissingExtraError, UnavailableError
 from fieldvote.records import DeviceId
@@ -82,15 +82,14 @@ def _simulate(
     count = max(1, min(cpus, population.dataset.devices))
     results: list[T] = []
 
-    def go_on(_line: str = "") -> None:
+    def go_on() -> None:
         if over.is_set():
             raise UnavailableError("the simulation was stopped")
 
     def lead(transport: GridTransport, _context: Context) -> None:
-        transport.tell = go_on
         nodes = _nodes(transport, count, go_on)
         gateways = _Gateways(ray, population, nodes, go_on)
-        results.append(work(gateways.carry_over(transport)))
+        results.append(work(gateways.carry_over(_Heeding(transport, go_on))))
 
     try:
         run_simulation(
@@ -114,6 +113,32 @@ def _nodes(transport: Transport, count: int, go_on: Callable[[], None]) -> tuple
         go_on()
         time.sleep(_LOOK_S)
     return nodes
+
+
+class _Heeding:
+    """A transport that ends when the simulation is to end."""
+
+    def __init__(self, transport: Transport, go_on: Callable[[], None]) -> None:
+        """Ask whether to go on before every look for replies."""
+        self._transport = transport
+        self._go_on = go_on
+
+    def devices(self) -> tuple[DeviceId, ...]:
+        """Return who is there."""
+        return self._transport.devices()
+
+    def push(self, requests: Mapping[DeviceId, bytes], *, ttl_s: float) -> Mapping[str, DeviceId]:
+        """Send requests."""
+        return self._transport.push(requests, ttl_s=ttl_s)
+
+    def pull(self, tickets: Collection[str], *, wait_s: float) -> Sequence[Came]:
+        """Return replies.
+
+        Raises:
+            UnavailableError: the simulation was stopped.
+        """
+        self._go_on()
+        return self._transport.pull(tickets, wait_s=wait_s)
 
 
 class _Gateways:

@@ -10,12 +10,12 @@ size, and the devices it did not get to are asked again: a device works on each 
 
 import resource
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from coordinator.app import GridTransport
-from coordinator.transport import Transport
+from coordinator.transport import Came, Transport, exchange
 from fieldvote.errors import InternalError, UnavailableError
 from fieldvote.records import DeviceId
 from simulations.engines.in_process import LocalFleet
@@ -85,7 +85,7 @@ class Gateway:
         for device, request in unpack(decode(parcel, Requests)):
             if size >= MOST_BYTES:
                 break
-            came = transport.exchange({device: request}, deadline_s=_PATIENCE_S)
+            came = exchange(transport, {device: request}, deadline_s=_PATIENCE_S)
             replies |= came
             size += sum(len(body) for body in came.values())
             looked_at += 1
@@ -128,23 +128,43 @@ class GatewayTransport:
             devices: How many devices there are in all.
         """
         self._carrier = carrier
+        self._waiting: dict[str, tuple[DeviceId, bytes]] = {}
+        self._count = 0
         self._home = {device_id(n): gateways[gateway_of(n, len(gateways))] for n in range(devices)}
 
     def devices(self) -> tuple[DeviceId, ...]:
         """Return every device; who is away is not known here."""
         return tuple(sorted(self._home))
 
-    def exchange(
-        self, requests: Mapping[DeviceId, bytes], *, deadline_s: float
-    ) -> Mapping[DeviceId, bytes]:
-        """Carry every request to its device and the replies back.
+    def push(self, requests: Mapping[DeviceId, bytes], *, ttl_s: float) -> dict[str, DeviceId]:
+        """Take requests; they are carried when their replies are pulled.
 
-        The clock of a rehearsal stands still, so deadline_s never ends an exchange; a machine that
-        is slow must not change what comes out.
+        The clock of a rehearsal stands still, so ttl_s never ends one; a machine that is slow must
+        not change what comes out.
+        """
+        tickets = {}
+        for device, request in requests.items():
+            self._count += 1
+            ticket = f"{self._count:016d}"
+            self._waiting[ticket] = (device, request)
+            tickets[ticket] = device
+        return tickets
+
+    def pull(self, tickets: Collection[str], *, wait_s: float) -> list[Came]:
+        """Carry every request to its device and the replies back.
 
         Raises:
             UnavailableError: a gateway has gone, and its devices' state with it.
         """
+        asked = {name: self._waiting.pop(name) for name in tickets if name in self._waiting}
+        replies = self._carry(dict(asked.values()))
+        return [
+            Came(ticket=name, device=device, reply=replies.get(device))
+            for name, (device, _) in asked.items()
+        ]
+
+    def _carry(self, requests: Mapping[DeviceId, bytes]) -> dict[DeviceId, bytes]:
+        """Return the replies to these requests; who refused is missing."""
         waiting: dict[DeviceId, deque[Asked]] = {}
         for device, body in requests.items():
             if device in self._home:
@@ -153,7 +173,7 @@ class GatewayTransport:
         while waiting:
             parcels = {gateway: take(queue) for gateway, queue in waiting.items()}
             blobs = {gateway: encode(pack(asked)) for gateway, asked in parcels.items()}
-            came = self._carrier.exchange(blobs, deadline_s=_PATIENCE_S)
+            came = exchange(self._carrier, blobs, deadline_s=_PATIENCE_S)
             for gateway, asked in parcels.items():
                 if gateway not in came:
                     raise UnavailableError("a gateway of the simulation has gone: run it again")

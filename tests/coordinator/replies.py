@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 import numpy as np
+from sqlalchemy import select
 
 from coordinator.inbox import Shapes
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate
+from coordinator.store.schema import TABLES
 from fieldvote.records import (
     ARM_CHOSEN,
     AnswersReply,
@@ -19,7 +21,6 @@ from privacy.sealing import SealingKey, SigningKey
 from strategies.aggregation.summed_head import head_sums
 from strategies.labeling import AnchorSummary, VoteSummary
 from strategies.representation import Moments
-from tests.coordinator.store.places import everything
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WIDTH = 3
@@ -75,8 +76,12 @@ def total(store: Store, name: str) -> list[int] | None:
     return None if vector is None else vector.tolist()
 
 
-def contents(store: Store) -> list[str]:
-    return [repr(everything(store.database))]
+def contents(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """Return every row of every table."""
+    return {
+        table.name: [tuple(row.values()) for row in store.database.rows(select(table))]
+        for table in TABLES.sorted_tables
+    }
 
 
 def keep_label_for(store: Store, name: str, device: DeviceId) -> None:

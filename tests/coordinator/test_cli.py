@@ -53,7 +53,7 @@ def test_answers_are_read_from_the_terminal(campaign: Path) -> None:
 
 def test_status_says_where_the_campaign_stands(campaign: Path) -> None:
     table = invoke(app, "status", "--config", str(campaign)).stdout
-    assert "waiting_for_an_answer  3\n" in table
+    assert "waiting for an answer  3\n" in table
     found = json.loads(invoke(app, "status", "--config", str(campaign), "--json").stdout)
     assert (found["campaign"], found["waiting_for_an_answer"], found["labels"]) == ("c", 3, 0)
 

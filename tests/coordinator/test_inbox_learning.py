@@ -9,10 +9,9 @@ import pytest
 
 from coordinator.inbox import Inbox
 from coordinator.store.campaign import Store, open_store
+from fieldvote.heads import EvaluateReply, GradientReply, ServeReply
 from fieldvote.records import (
     DeviceId,
-    EvaluateReply,
-    GradientReply,
     encode,
 )
 from strategies.aggregation.summed_head import head_sums
@@ -102,7 +101,7 @@ def test_gradients_of_another_round_step_or_shape_are_dropped_and_counted(store:
     ]
     blobs = {DeviceId(number): encode(reply) for number, reply in enumerate(replies)}
     vectors = inbox.gradients(2, 1, blobs, fits=lambda vector: len(vector) == 3)
-    assert [vector.tolist() for vector in vectors] == [[1, 2, 3]]
+    assert {device: vector.tolist() for device, vector in vectors.items()} == {0: [1, 2, 3]}
     assert inbox.dropped.total() == 4
 
 
@@ -124,3 +123,31 @@ def test_confusion_counts_that_do_not_fit_are_dropped_and_counted(
     counts = inbox.confusion(1, {ONE: spoil(good), TWO: encode(good)})
     assert {device: matrix.tolist() for device, matrix in counts.items()} == {TWO: [[3, 1], [0, 2]]}
     assert inbox.dropped.total() == 1
+
+
+BAD_SERVED = {
+    "no bytes": b"",
+    "another kind": encode(survey()),
+    "another round": encode(ServeReply(round=2, serial=2)),
+}
+
+
+@pytest.mark.parametrize("blob", BAD_SERVED.values(), ids=BAD_SERVED)
+def test_only_who_says_so_of_this_round_serves_its_head(store: Store, blob: bytes) -> None:
+    inbox, good = Inbox(store, SHAPES), encode(ServeReply(round=1, serial=2))
+    for device in (ONE, TWO):
+        store.expect(1, "canary", device, b"serve this")
+        store.expect(1, "roll_out", device, b"serve this")
+    assert inbox.served(1, "canary", {ONE: blob, TWO: good}) == [TWO]
+    assert inbox.dropped.total() == 1
+    # who did not say so is asked again, and of the roll-out nothing was said at all
+    assert store.expected(1, "canary") == {ONE: b"serve this"}
+    assert set(store.expected(1, "roll_out")) == {ONE, TWO}
+
+
+def test_a_device_that_says_twice_what_it_serves_serves_it_once(store: Store) -> None:
+    inbox, reply = Inbox(store, SHAPES), encode(ServeReply(round=1, serial=2))
+    store.expect(1, "roll_out", ONE, b"serve this")
+    for _ in range(2):
+        assert inbox.served(1, "roll_out", {ONE: reply}) == [ONE]
+    assert store.overdue(2) == []

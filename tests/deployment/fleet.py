@@ -54,6 +54,7 @@ import time
 from pathlib import Path
 
 from coordinator.app import build_server_app
+from coordinator.transport import exchange
 from fieldvote.records import HelloRequest, SurveyRequest, encode
 
 
@@ -78,7 +79,7 @@ def drive(transport, context):
 
             transport.tell = told
             requests = dict.fromkeys(transport.devices(), request)
-            replies = transport.exchange(requests, deadline_s=config["deadline"])
+            replies = exchange(transport, requests, deadline_s=config["deadline"])
             seconds = time.monotonic() - began
             came += [seconds] * (len(replies) - len(came))
             row = {"asked": len(requests), "answered": len(replies), "at": time.time()}

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.rounds.machine import Event, load_event
-from coordinator.rounds.scheduler import STREAM
+from coordinator.rounds.campaign import STREAM
+from coordinator.rounds.events import Event, load_event
 from fieldvote.task import Task
 from strategies.labeling import VoteSummary
 from tests.deployment.processes import (

@@ -90,21 +90,21 @@ def test_a_superlink_that_is_killed_costs_a_campaign_nothing(site: Site) -> None
         site.await_said("waiting for people")
         # idle: every device is done, people are awaited
         os.kill(site.superlink(), signal.SIGKILL)
-        site.await_said("goes on at round 1 of 2, candidates in")
+        site.await_said("goes on at round 1 of 2, waiting for people")
         answer_two_each(site)
-        site.await_said("round 1: evaluated")
+        site.await_said("round 1: done")
         # busy: both devices work on a request when their SuperLink goes
         (site.folder / "slow").touch()
         wait_for((site.folder / "busy").exists, 60, site.folder)
         (site.folder / "slow").unlink()
         os.kill(site.superlink(), signal.SIGKILL)
         site.await_said("goes on at", times=2)
-        site.await_said("round 2: candidates in")
+        site.await_said("round 2: waiting for people")
         answer_two_each(site)
         coordinator.wait(60)
         assert coordinator.returncode == 0, site.said
     assert site.said.count("the SuperLink ended") == 2
-    assert [site.said.count(f"round {n}: evaluated") for n in (1, 2)] == [1, 1]
+    assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
     site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
 
 
@@ -120,7 +120,7 @@ def test_a_coordinator_that_is_killed_goes_on_and_one_that_is_stopped_leaves_not
         first.wait(5)
     with serving(site) as second:
         site.await_said("had left behind")
-        site.await_said("goes on at round 1 of 2, candidates in")
+        site.await_said("goes on at round 1 of 2, waiting for people")
         assert not left & set(programs_of(site.folder / "state"))
         refused = subprocess.run(
             [FIELDVOTE, "coordinator", "serve"], cwd=site.folder, env=environment(site.folder),
@@ -138,9 +138,37 @@ def test_a_coordinator_that_is_killed_goes_on_and_one_that_is_stopped_leaves_not
             os.killpg(group, 0)
     answer_two_each(site)
     with serving(site) as third:
-        site.await_said("round 2: candidates in", 90)
+        site.await_said("round 2: waiting for people", 90)
         answer_two_each(site)
         assert third.wait(60) == 0, site.said
+    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
+
+
+@pytest.mark.slow
+def test_a_coordinator_and_its_superlink_that_are_killed_together_cost_a_campaign_nothing(
+    site: Site,
+) -> None:
+    with serving(site) as first:
+        site.register()
+        site.await_said("round 1: waiting for people")
+        (site.folder / "slow").touch()
+        answer_two_each(site)
+        wait_for((site.folder / "busy").exists, 60, site.folder)
+        # a device takes its answers in; nobody will be there for its reply
+        for pid in (first.pid, *programs_of(site.folder / "state")):
+            os.kill(pid, signal.SIGKILL)
+        first.wait(5)
+        assert "round 1: keeping" not in site.said
+        wait_for(lambda: programs_of(site.folder / "state") == {}, 5, site.folder)
+        (site.folder / "slow").unlink()
+    with serving(site) as second:
+        site.await_said("goes on at round 1 of 2, delivering answers")
+        # nobody waits for the lease of a process that is gone
+        assert "standing by" not in site.said
+        site.await_said("round 2: waiting for people", 90)
+        answer_two_each(site)
+        assert second.wait(60) == 0, site.said
+    assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
     site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
 
 

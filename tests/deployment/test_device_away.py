@@ -118,7 +118,7 @@ def test_devices_that_miss_three_rounds_come_back_and_count_once(away: Away) -> 
         away.end_lease(UNSENT)
         (site.folder / UNSENT / "slow").unlink()
         # another leaves when people have seen its item, and before it is told what they said
-        site.await_said("round 1: candidates in")
+        site.await_said("round 1: waiting for people")
         away.end(UNTOLD, signal.SIGTERM)
         node = {name: int(site.status(name)["node_id"]) for name in DEVICES}
         device = {name: number - 2**64 * (number >= 2**63) for name, number in node.items()}
@@ -127,7 +127,7 @@ def test_devices_that_miss_three_rounds_come_back_and_count_once(away: Away) -> 
 
         # three rounds turn without them; what they owe waits
         for number in (2, 3, 4):
-            site.await_said(f"round {number}: candidates in", 90)
+            site.await_said(f"round {number}: waiting for people", 90)
             if number < 4:
                 shown += site.answer(read)
         late = site.rows("SELECT round, phase, device FROM pending ORDER BY round, phase")
@@ -140,7 +140,7 @@ def test_devices_that_miss_three_rounds_come_back_and_count_once(away: Away) -> 
         for name in (UNSENT, UNTOLD):
             away.start(name)
         shown += site.answer(read)
-        site.await_said("round 5: candidates in", 90)
+        site.await_said("round 5: waiting for people", 90)
         shown += site.answer(read)
         assert coordinator.wait(60) == 0, site.said
     assert {name: int(site.status(name)["node_id"]) for name in DEVICES} == node

@@ -90,11 +90,11 @@ def test_six_commands_of_the_guide_lead_to_a_round_and_one_more_to_a_second_devi
         serve, phone = up
         serving = stack.enter_context(reader.leaves_open(serve, "coordinator.log"))
         stack.enter_context(reader.leaves_open(phone, "phone1.log"))
-        site.await_said("round 1: candidates in", 90)
+        site.await_said("round 1: waiting for people", 90)
         [answer] = label
         shown = reader.types(answer, answers="0\n")
         assert "1 answers given" in shown
-        site.await_said("round 1: evaluated")
+        site.await_said("round 1: done")
         assert all(reader.types(command) for command in look)
 
         # the second phone is there before the third round
@@ -108,9 +108,9 @@ def test_six_commands_of_the_guide_lead_to_a_round_and_one_more_to_a_second_devi
             stack.enter_context(reader.leaves_open(node, "node2.log"))
         link = tmp_path / "state" / "superlink.log"
         wait_for(lambda: link.read_text("utf-8").count("Activated node") == 2, 60, tmp_path)
-        site.await_said("round 2: candidates in")
+        site.await_said("round 2: waiting for people")
         shown += reader.types(answer, answers="0\n1\n")
-        site.await_said("round 3: candidates in", 120)
+        site.await_said("round 3: waiting for people", 120)
         shown += reader.types(answer, answers="0\n1\n0\n1\n")
         assert "4 answers given" in shown
         assert not any(secret in shown for secret in PLANTED)

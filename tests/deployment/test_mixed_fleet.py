@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from coordinator.rounds.machine import Evaluated
+from coordinator.rounds.events import Evaluated
 from edge.flower.keys import node_key
 from tests.deployment.messages import NAME, NUMBER, messages, read
 from tests.deployment.processes import (
@@ -150,7 +150,7 @@ def test_light_nodes_and_a_stock_one_learn_together_and_no_code_travels(mixed: M
     site = mixed.site
     shown = []
     for number in (1, 2, 3):
-        site.await_said(f"round {number}: candidates in", 120)
+        site.await_said(f"round {number}: waiting for people", 120)
         shown += site.answer(read)
     site.await_said("the campaign is finished", 120)
 

@@ -26,5 +26,5 @@ def test_a_bundle_arrives_over_a_slow_link_by_resuming_and_the_device_then_takes
         call(tmp_path, "labels", "answer", typed="1\n")
         assert made.campaign.wait(60) == 0, made.site.said
         assert made.site.status(DEVICE)["task_version"] == 2
-    assert "round 1: evaluated" in made.site.said
+    assert "round 1: done" in made.site.said
     assert (tmp_path / DEVICE / "task.previous" / "manifest.sig").exists()

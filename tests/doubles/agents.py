@@ -14,6 +14,13 @@ from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
 from edge.scorer import Scorer
+from fieldvote.heads import (
+    EvaluateReply,
+    EvaluateRequest,
+    GradientReply,
+    GradientRequest,
+    HeadModel,
+)
 from fieldvote.records import (
     ANSWER_CONTEXT,
     CANDIDATE_CONTEXT,
@@ -22,11 +29,6 @@ from fieldvote.records import (
     AnswersRequest,
     CollectReply,
     CollectRequest,
-    EvaluateReply,
-    EvaluateRequest,
-    GradientReply,
-    GradientRequest,
-    HeadModel,
     MaskedItem,
     SealedItem,
     SurveyReply,

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.items import row_payload
+from fieldvote.heads import HeadModel
 from fieldvote.records import (
     AnswersReply,
-    HeadModel,
     SurveyReply,
     SurveyRequest,
 )

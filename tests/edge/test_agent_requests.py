@@ -15,10 +15,10 @@ from fieldvote.errors import (
     ShapeError,
     WireError,
 )
+from fieldvote.heads import HeadModel
 from fieldvote.records import (
     CollectReply,
     CollectRequest,
-    HeadModel,
     HelloRequest,
     SurveyRequest,
     decode,

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coordinator.models.training import solve
+from coordinator.models.training import Leg, run_solver, solve
 from edge.items import text_payload
 from edge.selection import for_evaluation
 from fieldvote.errors import (
     InputError,
 )
+from fieldvote.heads import GradientReply
 from fieldvote.records import (
     ARM_RANDOM,
     ARM_SEED,
-    GradientReply,
     decode,
 )
 from fieldvote.rng import stream
@@ -115,19 +115,12 @@ def sharded(count: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         for vectors in ([r.labeled for r in replies], [r.voted for r in replies])
     ]
     parameters = LabelModel.fit(votes).to_vector().tolist()
-    solved = solve(
-        model,
-        gram[0] + gram[1],
-        lambda _, head: [
-            decode(
-                device.ask(gradient_request(head, vote_weight=0.25, label_model=parameters)),
-                GradientReply,
-            ).sums
-            for device in devices
-        ],
-        l2=1.0,
-        exchanges=8,
-    )
+
+    def answer(leg: Leg) -> NDArray[np.int64]:
+        request = gradient_request(leg.model, vote_weight=0.25, label_model=parameters)
+        return sum(decode(device.ask(request), GradientReply).sums for device in devices)
+
+    solved = run_solver(solve(model, gram[0] + gram[1], l2=1.0, exchanges=8), answer)
     sums = [votes.to_vector(), moments, anchors, gram[0].to_vector(), gram[1].to_vector()]
     return sums, solved.model.weights
 

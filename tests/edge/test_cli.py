@@ -137,6 +137,7 @@ def test_status_says_what_the_device_holds_and_gave_away(config: Path) -> None:
         "answered": 0,
         "shipped": 2,
         "in_a_sum": 3,
+        "serves": "the task's own model",
         "candidates_spent": "2 of 200",
         "sums": "exact sums",
         "agent": "down",

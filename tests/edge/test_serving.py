@@ -14,6 +14,7 @@ from edge.settings import EdgeSettings
 from fieldvote.bundle import Bundle
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import RefusalError, SettingsError
+from fieldvote.heads import HeadModel, ServeRequest
 from fieldvote.records import (
     HelloReply,
     HelloRequest,
@@ -26,6 +27,7 @@ from fieldvote.records import (
 from tests.doubles.phones import NEW, OLD, OWNER, owned, signed
 from tests.doubles.tasks import tabular_files, task_of, write_device
 
+_NONE = np.empty(0)
 SURVEY = SurveyRequest(
     round=1, strategy="random", offers=0, random_offers=1, first=True, model=None
 )
@@ -118,6 +120,23 @@ def test_what_was_given_away_stays_on_the_ledger_and_pieces_cost_no_more_than_th
     served.bring(owned(4))
     spent = int(str(status_of(served.config)["bytes_spent"]).split()[0])
     assert before < spent < before + 100
+
+
+def test_status_names_the_head_that_is_served_by_the_round_that_made_it(served: Served) -> None:
+    def after(number: int, serial: int, model: HeadModel | None) -> object:
+        served.ask(ServeRequest(round=number, serial=serial, model=model))
+        return status_of(served.config)["serves"]
+
+    head = HeadModel(
+        parent="", classes=2, mean=_NONE, scale=_NONE, gain=1.0, clip=1.0, recentre=0.0, fourier=0,
+        bandwidth=1.0, amplitude=1.0, seed=0, weights=np.empty(0, dtype=np.int64),
+    )  # fmt: skip
+    assert status_of(served.config)["serves"] == "the task's own model"
+    assert after(3, 6, head) == "head of round 3"
+    assert after(2, 4, head) == "head of round 3"  # overtaken on its way
+    assert after(5, 10, head) == "head of round 5"
+    assert after(5, 11, head) == "the head before round 5's, which was taken back"
+    assert after(6, 13, None) == "the task's own model"
 
 
 def test_status_tells_the_version_and_what_is_on_its_way(served: Served) -> None:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as npst
 from fieldvote.codec import FloatVector, IntVector
 from fieldvote.delivery import BundleReply
 from fieldvote.errors import WireError
+from fieldvote.heads import EvaluateReply, GradientReply
 from fieldvote.portions import PORTION_KINDS, PORTIONS, portions
 from fieldvote.records import (
     KINDS,
@@ -21,8 +22,6 @@ from fieldvote.records import (
     AnswersReply,
     CollectReply,
     CollectRequest,
-    EvaluateReply,
-    GradientReply,
     HelloReply,
     Reply,
     SealedItem,

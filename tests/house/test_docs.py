@@ -70,7 +70,7 @@ def test_every_command_is_documented() -> None:
     ).stdout
     commands = re.findall(r"^[│ ]+([a-z]+)  ", listed, flags=re.MULTILINE)
     assert "simulate" in commands
-    for group in ("edge", "coordinator", "labels"):
+    for group in ("edge", "coordinator", "rounds", "labels"):
         helped = subprocess.run(
             [str(BIN / "fieldvote"), group, "--help"], capture_output=True, text=True, check=True
         ).stdout
@@ -87,7 +87,8 @@ def test_every_requirement_row_names_a_test_that_exists() -> None:
         assert f"def {test}(" in (ROOT / path).read_text("utf-8"), (path, test)
 
 
-def test_the_ring_is_what_its_script_draws(tmp_path: Path) -> None:
-    drawn = tmp_path / "ring.svg"
-    subprocess.run([sys.executable, str(ROOT / "docs" / "ring.py"), str(drawn)], check=True)
-    assert drawn.read_text("utf-8") == (ROOT / "docs" / "ring.svg").read_text("utf-8")
+@pytest.mark.parametrize("name", ["ring", "rounds"])
+def test_a_picture_is_what_its_script_draws(tmp_path: Path, name: str) -> None:
+    drawn = tmp_path / f"{name}.svg"
+    subprocess.run([sys.executable, str(ROOT / "docs" / f"{name}.py"), str(drawn)], check=True)
+    assert drawn.read_text("utf-8") == (ROOT / "docs" / f"{name}.svg").read_text("utf-8")

@@ -298,7 +298,7 @@ def test_a_device_without_its_two_locks_is_caught_leaking(monkeypatch: pytest.Mo
     scenario = Scenario.load("messages")
     # without labeling functions: they cost time, and no text leaves by them
     small = replace(
-        scenario, rounds=1, devices=8, text_width=32, exchanges=1, functions="", vote_weight=0.0
+        scenario, rounds=1, devices=8, text_width=32, exchanges=2, functions="", vote_weight=0.0
     )
     sound = run(small, seed=1)
     assert (sound.pii_leaked, sound.pii_planted > 200) == (0, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.labels.desk import AwaitAnswers, Desk, DeskKeys
+from coordinator.labels.desk import Desk, DeskKeys, Elsewhere
 from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from fieldvote.errors import InputError, SealError, StoreError
@@ -82,6 +82,11 @@ def meet(store: Store) -> None:
                 sealing_key=OPENERS[device].public,
             )
         )
+
+
+def other_of(path: Path) -> Store:
+    """Return a second connection to a store."""
+    return open_store(path, now=lambda: NOON)
 
 
 def desk(reader: Reader) -> Desk:
@@ -183,10 +188,7 @@ def test_what_is_answered_is_not_asked_again(store: Store) -> None:
 
 def test_each_answer_is_durable_before_the_next_item_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
-    with (
-        closing(open_store(path, now=lambda: NOON)) as store,
-        closing(open_store(path, now=lambda: NOON)) as other,
-    ):
+    with closing(open_store(path, now=lambda: NOON)) as store, closing(other_of(path)) as other:
         meet(store)
         for name in ("a", "b", "c"):
             put(store, name, sealed(name))
@@ -241,24 +243,48 @@ def _assert_hidden(folder: Path) -> None:
     assert KEYS.labeling.to_bytes() not in content
 
 
-def test_waiting_for_a_desk_elsewhere_ends_with_the_queue_or_the_time(store: Store) -> None:
+def test_whoever_sits_here_has_seen_everything_and_a_desk_elsewhere_may_answer_more(
+    store: Store,
+) -> None:
     put(store, "a", sealed("a"))
-    clock = [0.0]
+    put(store, "b", A)
+    assert Elsewhere().work(store)
+    assert [waiting.item for waiting in store.queue()] == [item("a"), item("b")]
+    # one is answered and one never opens: waiting would bring no more
+    assert not desk(Reader()).work(store)
+    assert not desk(Reader()).work(store)
+    assert store.labels()[0] == 1
+    assert Elsewhere().work(store)
 
-    def sleep(seconds: float) -> None:
-        clock[0] += seconds
-        if answers_at is not None and clock[0] >= answers_at:
-            desk(Reader()).work(store)
 
-    waiting = AwaitAnswers(wait_s=10.0, now_s=lambda: clock[0], sleep_s=sleep)
-    answers_at: float | None = None
-    waiting.work(store)
-    assert clock[0] == 10.0
-    answers_at = 13.0
-    waiting.work(store)
-    assert clock[0] == 13.0
-    waiting.work(store)
-    assert clock[0] == 13.0
+def test_two_desks_at_one_queue_pay_each_item_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(open_store(path, now=lambda: NOON)) as store, closing(other_of(path)) as other:
+        meet(store)
+        for name in ("a", "b"):
+            put(store, name, sealed(name))
+
+        class Slow(Reader):
+            def answer(self, item: MaskedItem) -> int | None:
+                desk(Reader(label=3)).work(other)  # meanwhile a colleague answers all
+                return 1
+
+        desk(Slow()).work(store)
+        assert store.labels() == (2, 0.5)
+        answers = dict(store.undelivered()[ONE])
+        said = {
+            name: decode(
+                open_envelope(
+                    envelope,
+                    key=OPENERS[ONE],
+                    context=ANSWER_CONTEXT + TASK.encode(),
+                    sender=KEYS.signing.public,
+                ),
+                Answer,
+            ).label
+            for name, envelope in answers.items()
+        }
+        assert said == {item("a"): 3, item("b"): 3}
 
 
 @pytest.mark.parametrize("label", [-1, 8])

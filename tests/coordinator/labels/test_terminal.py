@@ -1,14 +1,12 @@
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from coordinator.labels.desk import DeskKeys
 from coordinator.labels.terminal import TerminalAnnotator, answer_queue, make_keys, read_keys
-from coordinator.service import STORE_FILE
-from coordinator.store.campaign import open_store
+from coordinator.service import STORE_FILE, CoordinatorSettings, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from fieldvote.errors import InputError, StoreError
 from fieldvote.records import (
@@ -27,7 +25,6 @@ from tests.doubles.tasks import text_files, write_task
 
 DEVICE = DeviceId(7)
 SIGNER, OPENER = SigningKey(b"s" * 32), SealingKey(b"o" * 32)
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEXTS = ("see you at [TIME_1]", "win a prize", "[NAME_1] is home")
 
 
@@ -60,8 +57,7 @@ def campaign(tmp_path: Path) -> Path:
     public = read_keys(tmp_path / "desk").labeling.public
     config = tmp_path / "coordinator.toml"
     config.write_text('folder = "state"\ntask = "task"\n[campaign]\nname = "c"\nprice = 0.5\n')
-    (tmp_path / "state").mkdir()
-    store = open_store(tmp_path / "state" / STORE_FILE, now=lambda: NOON)
+    store = open_store(CoordinatorSettings.load(config), make=True)
     with store.transaction():
         store.meet(
             KnownDevice(
@@ -104,7 +100,7 @@ def labels(config: Path) -> dict[int, int]:
     """Return the answers in the store as the device reads them: class by number of the item."""
     task = Task.load(config.parent / "task").digest.encode()
     signer = read_keys(config.parent / "desk").signing.public
-    store = open_store(config.parent / "state" / STORE_FILE, now=lambda: NOON)
+    store = open_store(CoordinatorSettings.load(config))
     answers = [
         decode(
             open_envelope(envelope, key=OPENER, context=ANSWER_CONTEXT + task, sender=signer),

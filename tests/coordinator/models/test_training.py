@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coordinator.models.training import (
-    Ask,
+    Leg,
+    Solver,
+    Trained,
     average,
     first_model,
     head_of,
@@ -18,8 +20,12 @@ from coordinator.models.training import (
 )
 from coordinator.settings import InputSettings
 from edge.learning.learner import representation_of
-from fieldvote.errors import UnavailableError
-from fieldvote.records import HeadModel, encode
+from fieldvote.codec import IntVector
+from fieldvote.errors import InternalError
+from fieldvote.heads import HeadModel
+from fieldvote.records import (
+    encode,
+)
 from strategies.aggregation.averaging import federated_averaging
 from strategies.aggregation.summed_head import (
     Head,
@@ -31,6 +37,23 @@ from strategies.aggregation.summed_head import (
 from strategies.representation import Moments
 
 CLASSES, L2 = 3, 1.0
+Ask = Callable[[int, HeadModel], Sequence[IntVector]]
+"""Step and head to what each device replies."""
+
+
+def driven(
+    solver: Solver, ask: Ask, *, kept: Sequence[IntVector] = ()
+) -> tuple[Trained, list[Leg]]:
+    """Send a solver what it asks for, first of all the sums that were kept; return its legs too."""
+    asked: list[Leg] = []
+    try:
+        asked.append(next(solver))
+        while True:
+            leg = asked[-1]
+            sums = kept[leg.step] if leg.step < len(kept) else sum(ask(leg.step, leg.model))
+            asked.append(solver.send(sums))
+    except StopIteration as done:
+        return done.value, asked
 
 
 class Problem:
@@ -98,14 +121,10 @@ ALL = sharded(240, 1, 0)
 def solved(
     shards: Sequence[NDArray[np.int64]], exchanges: int = 8, tolerance: float = 1e-3
 ) -> HeadModel:
-    return solve(
-        PROBLEM.start,
-        PROBLEM.total(shards),
-        PROBLEM.gradients(shards),
-        l2=L2,
-        exchanges=exchanges,
-        tolerance=tolerance,
-    ).model
+    solver = solve(
+        PROBLEM.start, PROBLEM.total(shards), l2=L2, exchanges=exchanges, tolerance=tolerance
+    )
+    return driven(solver, PROBLEM.gradients(shards))[0].model
 
 
 def test_solving_from_sums_reaches_what_a_central_fit_reaches() -> None:
@@ -134,31 +153,22 @@ def test_any_sharding_gives_the_same_bits(devices: int, seed: int, order: object
 
 def test_training_goes_on_from_the_weights_of_the_last_round() -> None:
     done = solved(ALL, exchanges=60)
-    again = solve(done, PROBLEM.total(ALL), PROBLEM.gradients(ALL), l2=L2, exchanges=8)
+    solver = solve(done, PROBLEM.total(ALL), l2=L2, exchanges=8)
+    again, _ = driven(solver, PROBLEM.gradients(ALL))
     assert again.exchanges == 1
     assert PROBLEM.objective(again.model) <= PROBLEM.objective(done)
 
 
 def test_every_exchange_asks_at_a_step_of_its_own_and_no_more_than_allowed() -> None:
-    steps = []
-
-    def ask(step: int, model: HeadModel) -> Sequence[NDArray[np.int64]]:
-        steps.append(step)
-        return PROBLEM.gradients(ALL)(step, model)
-
-    trained = solve(PROBLEM.start, PROBLEM.total(ALL), ask, l2=L2, exchanges=3)
-    assert steps == [0, 1, 2]
+    solver = solve(PROBLEM.start, PROBLEM.total(ALL), l2=L2, exchanges=3)
+    trained, legs = driven(solver, PROBLEM.gradients(ALL))
+    assert [leg.step for leg in legs] == [0, 1, 2]
     assert trained.exchanges == 3
 
 
 def test_by_default_no_exchange_is_spent_on_what_moves_no_label() -> None:
-    steps = []
-
-    def ask(step: int, model: HeadModel) -> Sequence[NDArray[np.int64]]:
-        steps.append(step)
-        return PROBLEM.gradients(ALL)(step, model)
-
-    early = solve(PROBLEM.start, PROBLEM.total(ALL), ask, l2=L2, exchanges=30)
+    solver = solve(PROBLEM.start, PROBLEM.total(ALL), l2=L2, exchanges=30)
+    early, steps = driven(solver, PROBLEM.gradients(ALL))
     exact = predict(PROBLEM.inputs, head_of(solved(ALL, exchanges=60)))
     assert len(steps) == early.exchanges < 8
     assert np.abs(predict(PROBLEM.inputs, head_of(early.model)) - exact).max() < 0.05
@@ -167,7 +177,7 @@ def test_by_default_no_exchange_is_spent_on_what_moves_no_label() -> None:
 def test_averaging_learns_and_is_never_better_than_solving() -> None:
     shards = [np.flatnonzero(PROBLEM.labels == label) for label in range(CLASSES)]
     ask = PROBLEM.local_heads(shards, epochs=5)
-    averaged = average(PROBLEM.start, ask, exchanges=8)
+    averaged, _ = driven(average(PROBLEM.start, exchanges=8), ask)
     assert averaged.exchanges == 8
     best = PROBLEM.objective(solved(ALL, exchanges=60))
     assert best <= PROBLEM.objective(averaged.model) < PROBLEM.objective(PROBLEM.start)
@@ -175,19 +185,51 @@ def test_averaging_learns_and_is_never_better_than_solving() -> None:
 
 def test_devices_without_lessons_leave_an_averaged_head_as_it_is() -> None:
     nothing = [np.empty(0, dtype=np.int64)] * 2
-    trained = average(PROBLEM.start, PROBLEM.local_heads(nothing, epochs=1), exchanges=2)
+    ask = PROBLEM.local_heads(nothing, epochs=1)
+    trained, _ = driven(average(PROBLEM.start, exchanges=2), ask)
     assert encode(trained.model) == encode(PROBLEM.start)
 
 
-@pytest.mark.parametrize("silent_from", [0, 2])
-def test_an_exchange_without_any_reply_is_unavailable(silent_from: int) -> None:
-    def ask(step: int, model: HeadModel) -> Sequence[NDArray[np.int64]]:
-        return [] if step >= silent_from else PROBLEM.gradients(ALL)(step, model)
+def begun(learner: str) -> tuple[Solver, Ask]:
+    """Return a solver at its first leg, and devices that answer it."""
+    shards = sharded(240, 3, 2)
+    if learner == "averaged":
+        return average(PROBLEM.start, exchanges=5), PROBLEM.local_heads(shards, epochs=2)
+    solver = solve(PROBLEM.start, PROBLEM.total(shards), l2=L2, exchanges=5, tolerance=1e-3)
+    return solver, PROBLEM.gradients(shards)
 
-    with pytest.raises(UnavailableError, match="can be retried"):
-        solve(PROBLEM.start, PROBLEM.total(ALL), ask, l2=L2, exchanges=8)
-    with pytest.raises(UnavailableError, match="can be retried"):
-        average(PROBLEM.start, lambda _step, _model: [], exchanges=3)
+
+@pytest.mark.parametrize("learner", ["summed", "averaged"])
+@pytest.mark.parametrize("died_after", range(6))
+def test_a_solver_that_is_caught_up_from_kept_sums_asks_and_returns_the_same_bits(
+    learner: str, died_after: int
+) -> None:
+    solver, ask = begun(learner)
+    kept: list[IntVector] = []
+
+    def keep(step: int, model: HeadModel) -> list[IntVector]:
+        replies = ask(step, model)
+        kept.append(np.asarray(sum(replies)))
+        return list(replies)
+
+    whole, legs = driven(solver, keep)
+    again, asked = driven(*begun(learner), kept=kept[:died_after])
+    assert again.exchanges == whole.exchanges == len(legs) == 5
+    assert encode(again.model) == encode(whole.model)
+    assert [(leg.step, encode(leg.model)) for leg in asked] == [
+        (leg.step, encode(leg.model)) for leg in legs
+    ]
+    # the last sums are of use: others would give another head
+    other, _ = driven(*begun(learner), kept=[*kept[:4], kept[3]])
+    assert encode(other.model) != encode(whole.model)
+
+
+@pytest.mark.parametrize("learner", ["summed", "averaged"])
+def test_a_solver_that_asked_and_is_sent_nothing_is_a_fault_of_ours(learner: str) -> None:
+    solver, _ = begun(learner)
+    next(solver)
+    with pytest.raises(InternalError, match="was sent none"):
+        solver.send(None)
 
 
 def test_only_vectors_of_the_heads_shape_and_of_possible_weight_are_replies() -> None:

@@ -1,19 +1,23 @@
 """A campaign small enough to run a hundred times: real agents, two classes, three fields."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from coordinator.inbox import Inbox
-from coordinator.labels.desk import Desk, DeskKeys
+from coordinator.labels.desk import Desk, DeskKeys, Labeling
 from coordinator.models.backbone import identity_backbone
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
-from coordinator.rounds.steps import Parts
+from coordinator.rounds.clock import Clock
+from coordinator.rounds.events import Event
+from coordinator.rounds.parts import Parts
+from coordinator.rounds.scheduler import Scheduler
 from coordinator.settings import CampaignSettings
-from coordinator.store.campaign import Store
+from coordinator.store.campaign import Store, open_store
 from coordinator.transport import Transport
 from edge.agent import Agent, AgentParts
 from edge.install import redaction_of
@@ -47,31 +51,46 @@ KEYS = DeskKeys(
 )
 
 
+SMALL_FILES = {
+    "task.toml": (
+        b'name = "small"\nclasses = ["low", "high"]\n'
+        b'[input]\nkind = "tabular"\nfields = ["a", "b", "c"]\n'
+    ),
+    "functions.toml": (
+        b'[[function]]\nid = "a_is_high"\nkind = "threshold"\nclass = "high"\n'
+        b'field = "a"\nowner = "test"\nabove = 0.7\n'
+        b'[[function]]\nid = "b_is_low"\nkind = "threshold"\nclass = "low"\n'
+        b'field = "b"\nowner = "test"\nbelow = -0.7\n'
+    ),
+    "policy.toml": b"[candidates.keep]\na = 2\nb = 2\n",
+    "model.onnx": identity_backbone(3, 2),
+}
+
+
 def small_task() -> Task:
     """Two classes told apart by a + b, and two rules that know half of it."""
-    return Task.parse(
-        {
-            "task.toml": (
-                b'name = "small"\nclasses = ["low", "high"]\n'
-                b'[input]\nkind = "tabular"\nfields = ["a", "b", "c"]\n'
-            ),
-            "functions.toml": (
-                b'[[function]]\nid = "a_is_high"\nkind = "threshold"\nclass = "high"\n'
-                b'field = "a"\nowner = "test"\nabove = 0.7\n'
-                b'[[function]]\nid = "b_is_low"\nkind = "threshold"\nclass = "low"\n'
-                b'field = "b"\nowner = "test"\nbelow = -0.7\n'
-            ),
-            "policy.toml": b"[candidates.keep]\na = 2\nb = 2\n",
-            "model.onnx": identity_backbone(3, 2),
-        },
-        "small task",
-    )
+    return Task.parse(SMALL_FILES, "small task")
 
 
 TASK = small_task()
 _SCORER = Scorer(TASK.model, names=("input", "probabilities", "embedding"), where="model.onnx")
 _FUNCTIONS = compile_functions(TASK.functions, TASK.input, TASK.classes)
 _REDACTION = redaction_of(TASK)
+
+
+class TurnedClock:
+    """A clock that goes only while somebody sleeps."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.time += timedelta(seconds=seconds)
 
 
 class Reader:
@@ -104,19 +123,27 @@ class Fleet:
             pool.close()
 
 
-def make_fleet(*, training: int = 3, held_out: int = 1, items: int = 10) -> Fleet:
-    """Return devices 1, 2, ...; the last ones only evaluate. The same call gives the same fleet."""
+def make_fleet(
+    *, training: int = 3, held_out: int = 1, items: int = 10, folder: Path | None = None
+) -> Fleet:
+    """Return devices 1, 2, ...; the last ones only evaluate. The same call gives the same fleet.
+
+    In a folder their pools stay, and are found again as they were.
+    """
     pools, agents = {}, {}
     for number in range(1, training + held_out + 1):
         device, evaluates = DeviceId(number), number > training
         rng = stream(5, "pool", number)
         rows = rng.normal(size=(items, len(FIELDS)))
-        pool = Pool(None)
-        pool.add(
-            [rng.bytes(16) for _ in range(items)],
-            [row_payload(row) for row in rows],
-            gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
-        )
+        pool = Pool(None if folder is None else folder / f"{number}.sqlite")
+        # whoever keeps pools kills processes, never the machine: waiting for the disk shows nothing
+        pool._db.execute("PRAGMA synchronous = OFF")
+        if not len(pool):
+            pool.add(
+                [rng.bytes(16) for _ in range(items)],
+                [row_payload(row) for row in rows],
+                gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
+            )
         pools[device], agents[device] = pool, _agent(pool, number, evaluates)
     return Fleet(pools, agents)
 
@@ -150,10 +177,10 @@ def _agent(pool: Pool, number: int, evaluates: bool) -> Agent:
 def make_parts(
     store: Store,
     transport: Transport,
-    folder: Path,
     *,
     annotator: Reader | None = None,
     settings: CampaignSettings = SETTINGS,
+    clock: Clock | None = None,
 ) -> Parts:
     """Return what a scheduler works with."""
     return Parts(
@@ -161,7 +188,7 @@ def make_parts(
         settings=settings,
         store=store,
         inbox=Inbox(store, shapes_of(TASK)),
-        shelf=Shelf(folder),
+        shelf=Shelf(store),
         labeling=Desk(
             KEYS,
             annotator or Reader(),
@@ -170,6 +197,7 @@ def make_parts(
             price=settings.price,
         ),
         transport=transport,
+        clock=clock or TurnedClock(),
     )
 
 
@@ -188,3 +216,59 @@ def settings_with(**changes: object) -> CampaignSettings:
 def rng_of(*labels: int) -> np.random.Generator:
     """Return a generator for one test."""
     return stream(1, "test", *labels)
+
+
+ONE, TWO, THREE, JUDGE = (DeviceId(n) for n in (1, 2, 3, 4))
+Kind = TypeVar("Kind", bound=Event)
+
+
+class Campaign:
+    """A coordinator over three training devices and one that judges."""
+
+    def __init__(
+        self, settings: CampaignSettings = SETTINGS, *, answers_wait_s: float = 60.0
+    ) -> None:
+        self.fleet = make_fleet()
+        self.clock = TurnedClock()
+        self.store = open_store(None, now=self.clock.now)
+        self.network = self.fleet.transport()
+        self.labeling: Labeling | None = None
+        self.reader = Reader()
+        self.seen: list[Event] = []
+        self.settings, self._answers_wait_s = settings, answers_wait_s
+        self.scheduler = self.started()
+
+    def started(self, *, quorum: int = 1, rounds: int | None = None) -> Scheduler:
+        """Return a coordinator that was just started over the same store."""
+        self.parts = make_parts(
+            self.store,
+            self.network,
+            annotator=self.reader,
+            settings=self.settings,
+            clock=self.clock,
+        )
+        self.parts = replace(self.parts, answers_wait_s=self._answers_wait_s)
+        if self.labeling is not None:
+            self.parts = replace(self.parts, labeling=self.labeling)
+        return Scheduler(
+            self.parts,
+            watch=lambda progress: self.seen.append(progress.event),
+            quorum=quorum,
+            rounds=rounds,
+        )
+
+    def run(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.scheduler.run_round()
+
+    def events(self, kind: type[Kind]) -> list[Kind]:
+        """Return what happened of one kind."""
+        return [event for event in self.scheduler.events if isinstance(event, kind)]
+
+    def answered(self) -> dict[DeviceId, int]:
+        """Return how many answers each device has."""
+        return {d: int((p.column("answer") >= 0).sum()) for d, p in self.fleet.pools.items()}
+
+    def close(self) -> None:
+        self.store.close()
+        self.fleet.close()

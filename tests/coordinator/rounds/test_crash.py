@@ -1,243 +1,225 @@
-"""The coordinator dies at every point where its world is half changed, and nothing comes of it."""
+"""The coordinator is killed at every distinct site of a whole campaign, and nothing comes of it."""
 
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from coordinator.rounds.machine import Phase
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.scheduler import Scheduler
-from coordinator.rounds.steps import Parts
-from coordinator.store.campaign import Store, open_store
-from coordinator.store.database import Database
-from coordinator.transport import Transport
+from coordinator.store.campaign import Store
 from edge.pool import Pool
-from fieldvote.records import AnswersRequest, DeviceId, SurveyRequest
-from tests.coordinator.rounds.campaign import (
-    NOON,
-    SETTINGS,
-    Fleet,
-    make_fleet,
-    make_parts,
-    settings_with,
-    totals_of,
+from tests.coordinator.rounds.campaign import make_fleet
+from tests.coordinator.rounds.crash import (
+    DEVICES,
+    ROUNDS,
+    Fuse,
+    World,
+    crash_settings,
+    in_a_fork,
+    outcome,
+    play,
 )
-from tests.doubles.transport import MemoryTransport
+from tests.doubles.postgres import postgres_server
 
-pytestmark = pytest.mark.slow  # real programs, or a campaign at every point of it
+pytestmark = pytest.mark.slow  # a campaign at every site of it
 
-_ROUNDS = 2
-
-
-class Crash(Exception):  # noqa: N818  # it is what happens, nobody made an error
-    """The process is gone."""
+_NUMBERS = count()
+_AT_ONCE = 2
 
 
-@dataclass(slots=True)
-class Fuse:
-    """Counts the points that are passed, and blows at one of them."""
+class Bench:
+    """Plays one campaign again and again, each time dying somewhere else."""
 
-    blows_at: int | None = None
-    passed: list[str] = field(default_factory=list)
+    def __init__(self, folder: Path, place: str | None) -> None:
+        self.folder, self.place = folder, place
+        self.template = folder / "template"
+        self.template.mkdir()
+        make_fleet(training=DEVICES - 2, held_out=2, items=8, folder=self.template).close()
+        self.settings = crash_settings()
+        world = self.world()
+        fuse = Fuse()
+        sites = world.folder / "sites"
 
-    def pass_by(self, point: str) -> None:
-        self.passed.append(point)
-        if len(self.passed) - 1 == self.blows_at:
-            raise Crash(point)
+        def undisturbed() -> None:
+            play(world, fuse, self.settings)
+            sites.write_text(json.dumps(fuse.sites))
 
+        in_a_fork(undisturbed, world.folder / "told")
+        self.sites: list[str] = json.loads(sites.read_text())
+        self.whole = outcome(world)
 
-class FusedStore(Store):
-    """A store whose process may die inside a transaction and right before and after its COMMIT."""
+    def world(self) -> World:
+        """Return a campaign that has not begun."""
+        name = f"campaign{next(_NUMBERS)}"
+        folder = self.folder / name
+        folder.mkdir()
+        world = World(folder, self.place or folder / "store.sqlite", name)
+        world.begin(self.template)
+        return world
 
-    def __init__(self, path: Path, fuse: Fuse) -> None:
-        super().__init__(Database.open(path, now=lambda: NOON))
-        # the process dies here, never the disk: waiting for it would prove nothing
-        self.database._connection.exec_driver_sql("PRAGMA synchronous = OFF")
-        self._fuse = fuse
+    def first_of_each_site(self) -> list[int]:
+        """Return the points at which a site is passed for the first time."""
+        return [n for n, site in enumerate(self.sites) if self.sites.index(site) == n]
 
-    def append(self, stream: str, version: int, kind: str, body: str) -> None:
-        self._fuse.pass_by("before an event")
-        super().append(stream, version, kind, body)
+    def traces(self, points: Sequence[int]) -> list[str]:
+        """Die once at each of these points, go on, and return where that left a trace."""
+        waiting, running, found = list(points), dict[int, tuple[int, Path]](), list[str]()
+        while waiting or running:
+            while waiting and len(running) < _AT_ONCE:
+                point = waiting.pop()
+                world = self.world()
+                running[self._start(world, point)] = point, world.folder / "trace"
+            pid, status = os.wait()
+            if pid in running:
+                point, trace = running.pop(pid)
+                told = trace.read_text() if trace.exists() else f"status {status}"
+                if told:
+                    found.append(f"point {point}, {self.sites[point]}: {told}")
+        return found
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with super().transaction():
-            yield
-            self._fuse.pass_by("before COMMIT")
-        self._fuse.pass_by("after COMMIT")
-
-
-@dataclass(slots=True)
-class FusedTransport:
-    """A network whose user may die before a request is sent and after the reply has come."""
-
-    network: MemoryTransport
-    fuse: Fuse
-
-    def devices(self) -> tuple[DeviceId, ...]:
-        return self.network.devices()
-
-    def exchange(
-        self, requests: Mapping[DeviceId, bytes], *, deadline_s: float
-    ) -> Mapping[DeviceId, bytes]:
-        self.fuse.pass_by("before exchange")
-        replies = self.network.exchange(requests, deadline_s=deadline_s)
-        self.fuse.pass_by("after exchange")
-        return replies
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Everything that must not depend on when the coordinator died."""
-
-    events: list[tuple[str, str]]
-    totals: dict[str, list[int]]
-    labels: list[tuple[object, ...]]
-    candidates: list[tuple[object, ...]]
-    paid: tuple[int, float]
-    answered_on_devices: dict[DeviceId, list[int]]
-    spent: dict[DeviceId, int]
-
-
-def play(folder: Path, blows_at: int | None) -> tuple[Outcome, list[str]]:
-    """Run the whole campaign, dying once at this point, and return what came of it."""
-    fleet, fuse = make_fleet(training=2, held_out=1, items=8), Fuse(blows_at)
-    network = fleet.transport()
-    place = folder / "store.sqlite"
-    with closing(fleet):
+    def _start(self, world: World, point: int) -> int:
+        """Fork a process that forks the one that dies, and the one that goes on."""
+        pid = os.fork()
+        if pid:
+            return pid
+        trace = world.folder / "trace"
         try:
-            _turn(place, folder, FusedTransport(network, fuse), fuse)
-        except Crash:
-            _turn(place, folder, network, Fuse())
-        return _outcome(place, folder, fleet, network), fuse.passed
+            told = world.folder / "told"
+            fuse = Fuse(point)
+            ended = in_a_fork(lambda: play(world, fuse, self.settings), told)
+            in_a_fork(lambda: play(world, Fuse(), self.settings), told)
+            difference = outcome(world).differs_from(self.whole)
+            trace.write_text(difference if ended else "the fuse did not blow")
+        except BaseException as err:
+            trace.write_text(f"{type(err).__name__}: {str(err)[-1500:]}")
+        os._exit(0)
 
 
-def _turn(place: Path, folder: Path, transport: Transport, fuse: Fuse) -> None:
-    """Begin or go on, as a coordinator that was just started does."""
-    with closing(FusedStore(place, fuse)) as store:
-        settings = settings_with(exchanges=2)
-        parts = make_parts(store, transport, folder / "shelf", settings=settings)
-        scheduler = Scheduler(parts)
-        scheduler.greet()
-        while (scheduler.state.number, scheduler.state.phase) != (_ROUNDS, Phase.DONE):
-            scheduler.run_round()
-
-
-def _outcome(place: Path, folder: Path, fleet: Fleet, network: MemoryTransport) -> Outcome:
-    with closing(open_store(place, now=lambda: NOON)) as store:
-        _deliver_again(make_parts(store, network, folder / "shelf"), network)
-        with closing(sqlite3.connect(place)) as rows:
-            return Outcome(
-                events=store.events("rounds"),
-                totals=totals_of(store),
-                labels=rows.execute(
-                    "SELECT item, label, price, counted, delivered FROM label ORDER BY item"
-                ).fetchall(),
-                candidates=rows.execute(
-                    "SELECT item, device, round, arm FROM candidate ORDER BY item"
-                ).fetchall(),
-                paid=store.labels(),
-                answered_on_devices={
-                    device: pool.column("answer").tolist() for device, pool in fleet.pools.items()
-                },
-                spent={device: _candidates_spent(pool) for device, pool in fleet.pools.items()},
-            )
-
-
-def _candidates_spent(pool: Pool) -> int:
-    return int((pool.column("arm") >= 0).sum())
-
-
-def _deliver_again(parts: Parts, network: MemoryTransport) -> None:
-    """Let every reply of the campaign come in once more, as a network may do any time later."""
-    sent: dict[DeviceId, list[bytes]] = {device: [] for device in network.handlers}
-    for round_number in range(1, _ROUNDS + 1):
-        for kind, device, reply in list(network.replies):
-            with parts.store.transaction():
-                if kind is SurveyRequest:
-                    parts.inbox.survey(round_number, {device: reply})
-                if kind is AnswersRequest:
-                    many = {**sent, device: [bytes(16)] * 100}
-                    parts.inbox.answers(round_number, {device: reply}, many, width=4)
+@contextmanager
+def _bench(place: str | None) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="fieldvote-crash-") as folder:
+        yield Bench(Path(folder), place)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> Iterator[tuple[Outcome, list[str]]]:
-    with TemporaryDirectory(prefix="fieldvote-crash-") as folder:
-        yield play(Path(folder), None)
+def on_sqlite() -> Iterator[Bench]:
+    with _bench(None) as bench:
+        yield bench
 
 
-def test_the_campaign_that_is_interrupted_below_is_a_whole_one(
-    uninterrupted: tuple[Outcome, list[str]],
-) -> None:
-    outcome, passed = uninterrupted
-    kinds = [kind for kind, _ in outcome.events]
-    round_trip = ["Planned", "Surveyed", "Selected", "Collected"]
-    round_trip += ["Labeled", "Fitted", "Trained", "Evaluated"]
-    assert kinds == round_trip * _ROUNDS
-    assert len(outcome.labels) == outcome.paid[0] == 2 + 2 * SETTINGS.labels_per_device
-    assert all(delivered for *_, delivered in outcome.labels)
-    assert set(outcome.totals) == {
-        "votes", "moments", "anchors", "labeled", "voted", "voted items",
-    }  # fmt: skip
-    # two ends of: a greeting, eight steps and three errands a round, every label
-    assert passed.count("before COMMIT") == passed.count("after COMMIT") == 1 + 11 * _ROUNDS + 6
-    assert passed.count("before an event") == 16
-    assert passed.count("before exchange") == passed.count("after exchange") >= 1 + 2 * 5
+@pytest.fixture(scope="module")
+def on_postgres() -> Iterator[Bench]:
+    with postgres_server() as server, _bench(server.create("crashes")) as bench:
+        yield bench
 
 
-def test_a_crash_at_any_point_changes_nothing_of_what_the_campaign_comes_to(
-    uninterrupted: tuple[Outcome, list[str]], tmp_path: Path
-) -> None:
-    outcome, passed = uninterrupted
-    for number, point in enumerate(passed):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        resumed, reached = play(folder, number)
-        assert len(reached) == number + 1, f"the fuse did not blow {point}, point {number}"
-        assert resumed == outcome, f"dying {point}, point {number}, left a trace"
+@pytest.fixture(params=["sqlite", "postgres"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """A campaign on either database."""
+    found: Bench = request.getfixturevalue(f"on_{request.param}")
+    return found
 
 
-def _differs_somewhere(folder: Path, outcome: Outcome, points: list[int]) -> bool:
-    for number in points:
-        (folder / str(number)).mkdir()
-        try:
-            if play(folder / str(number), number)[0] != outcome:
-                return True
-        except Exception:  # a house that falls apart is noticed too
-            return True
-    return False
+def test_the_campaign_that_is_interrupted_below_is_a_whole_one(on_sqlite: Bench) -> None:
+    kinds = [kind for kind, _ in on_sqlite.whole.events]
+    for kind in ("Planned", "Selected", "Opened", "Resolved", "Fitted", "Trained", "RolledOut"):
+        assert kinds.count(kind) == ROUNDS
+    assert kinds.count("Asked") == kinds.count("Closed") > 6 * ROUNDS
+    assert "Extended" not in kinds
+    assert len(on_sqlite.first_of_each_site()) > 90
+    # every device has given, learnt, and serves the newest head
+    assert len(on_sqlite.whole.devices) == DEVICES
+    assert {serial for *_, serial in on_sqlite.whole.devices.values()} == {2 * ROUNDS}
+    assert on_sqlite.whole.rows["pending"] == on_sqlite.whole.rows["outbox"] == []
 
 
-def test_a_store_that_admits_everything_would_be_noticed(
-    uninterrupted: tuple[Outcome, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Store, "admit", lambda _self, _message: True)
-    assert play(tmp_path, None)[0].totals != uninterrupted[0].totals
+def test_a_kill_at_any_site_changes_nothing_of_what_the_campaign_comes_to(bench: Bench) -> None:
+    assert bench.traces(bench.first_of_each_site()) == []
 
 
-def test_a_device_that_forgets_what_it_answered_would_be_noticed(
-    uninterrupted: tuple[Outcome, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Pool, "recall", lambda _self, _request: None)
-    monkeypatch.setattr(Pool, "remember", lambda _self, _request, _reply: None)
-    outcome, passed = uninterrupted
-    points = [n for n, point in enumerate(passed) if point == "after exchange"]
-    assert _differs_somewhere(tmp_path, outcome, points)
+@pytest.mark.nightly
+def test_a_kill_at_any_point_changes_nothing_of_what_the_campaign_comes_to(bench: Bench) -> None:
+    assert bench.traces(range(len(bench.sites))) == []
 
 
-def test_a_store_that_commits_every_line_would_be_noticed(
-    uninterrupted: tuple[Outcome, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# mutants: each takes one protection out, and some kill must show it
+
+
+def _commits_every_line(patch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def line_by_line(_self: Store) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(Store, "transaction", line_by_line)
-    outcome, passed = uninterrupted
-    points = [n for n, point in enumerate(passed) if point == "before an event"]
-    assert _differs_somewhere(tmp_path, outcome, points)
+    patch.setattr(Store, "transaction", line_by_line)
+
+
+def _keeps_no_requests(patch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[int, str], dict[int, bytes]] = {}
+
+    def in_memory(_self: Store, number: int, phase: str, requests: dict[int, bytes]) -> None:
+        kept.setdefault((number, phase), {}).update(requests)
+
+    def from_memory(_self: Store, number: int, phase: str) -> dict[int, bytes]:
+        return kept.get((number, phase), {})
+
+    patch.setattr(Store, "expect_all", in_memory)
+    patch.setattr(Store, "expected", from_memory)
+
+
+def _closes_before_it_counts(patch: pytest.MonkeyPatch) -> None:
+    """The event that says an exchange is over is stored before its replies are."""
+    count_ = Exchanges._count
+
+    def late(
+        self: Exchanges, state: object, question: object, flight: object, came: object
+    ) -> None:
+        self._close(state, question, flight)  # type: ignore[arg-type]  # a mutant
+        count_(self, state, question, flight, came)  # type: ignore[arg-type]  # a mutant
+
+    patch.setattr(Exchanges, "_count", late)
+
+
+def _devices_forget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Pool, "recall", lambda _self, _request: None)
+    patch.setattr(Pool, "remember", lambda _self, _request, _reply: None)
+
+
+def _tells_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
+    """A step acts on the state it is about to store: the effect comes before the commit."""
+    record = Scheduler._record
+
+    def early(self: Scheduler, event: object) -> None:
+        record(self, event)  # type: ignore[arg-type]  # a mutant
+        pending, self._pending = list(self._pending), self._pending
+        if type(event).__name__ == "Asked" and pending:
+            requests = self._parts.store.expected(event.round, event.exchange)  # type: ignore[attr-defined]  # a mutant
+            tickets = self._parts.transport.push(requests, ttl_s=1.0)
+            self._parts.transport.pull(tuple(tickets), wait_s=0.0)
+
+    patch.setattr(Scheduler, "_record", early)
+
+
+MUTANTS = {
+    "a transaction commits every line": _commits_every_line,
+    "requests are kept in memory only": _keeps_no_requests,
+    "an exchange is closed before its replies are counted": _closes_before_it_counts,
+    "devices forget what they answered": _devices_forget,
+    "devices are asked before it is stored that they were": _tells_before_it_is_stored,
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_protection_that_is_taken_out_is_noticed(
+    on_sqlite: Bench, monkeypatch: pytest.MonkeyPatch, mutant: str
+) -> None:
+    MUTANTS[mutant](monkeypatch)
+    for point in on_sqlite.first_of_each_site():
+        if on_sqlite.traces([point]):
+            return
+    raise AssertionError(f"no kill shows that {mutant}")

@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.rounds.selection import choose, random_count, random_offers
+from coordinator.rounds.selection import (
+    choose,
+    grant,
+    pack_offers,
+    random_count,
+    random_offers,
+    unpack_offers,
+)
 from coordinator.store.rows import StoredOffer
-from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, DeviceId
+from fieldvote.errors import InputError
+from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, DeviceId
+from tests.coordinator.rounds.campaign import settings_with
 
 STRATEGIES = ("fleet", "margin", "entropy", "random")
 
@@ -160,3 +169,65 @@ def test_devices_together_offer_enough_lots_for_the_random_arm(
 ) -> None:
     share = percent / 100
     assert random_offers(budget, share, devices) * devices >= random_count(budget, share)
+
+
+@st.composite
+def offers_of_a_round(draw: st.DrawFn) -> list[StoredOffer]:
+    """Draw offers as a store may hold them: items and sketches of one length each."""
+    item, sketch = draw(st.integers(1, 20)), draw(st.integers(0, 12))
+    return draw(
+        st.lists(
+            st.builds(
+                StoredOffer,
+                device=st.integers(-(2**63), 2**63 - 1).map(DeviceId),
+                item=st.binary(min_size=item, max_size=item),
+                arm=st.sampled_from([ARM_CHOSEN, ARM_RANDOM, ARM_SEED]),
+                score=st.integers(0, 65535),
+                predicted=st.integers(-1, 2**31),
+                sketch=st.binary(min_size=sketch, max_size=sketch),
+            ),
+            max_size=20,
+        )
+    )
+
+
+@settings(deadline=None)
+@given(offers_of_a_round())
+def test_offers_come_back_as_they_were_packed(offers: list[StoredOffer]) -> None:
+    packed = pack_offers(offers)
+    assert unpack_offers(packed) == offers
+    assert pack_offers(unpack_offers(packed)) == packed
+
+
+@pytest.mark.parametrize("blob", [b"", b"no offers"])
+def test_bytes_that_are_no_offers_are_refused(blob: bytes) -> None:
+    with pytest.raises(InputError):
+        unpack_offers(blob)
+
+
+@settings(deadline=None, max_examples=60)
+@given(PLANS, st.integers(1, 5), st.booleans())
+def test_what_is_granted_of_packed_offers_is_what_was_granted_of_them(
+    plan: tuple[str, int, float, int, int, int], number: int, first: bool
+) -> None:
+    strategy, most, share, ranked, lots, seed = plan
+    offers = made_offers(ranked=ranked, lots=lots, seed=seed)
+    chosen = settings_with(strategy=strategy, random_share=share)
+    granted = grant(offers, chosen, number=number, most=most, first=first)
+    again = unpack_offers(pack_offers(offers))
+    assert grant(again, chosen, number=number, most=most, first=first) == granted
+    if first:
+        assert granted == offers[:most]
+
+
+def test_each_round_and_each_seed_draws_lots_of_its_own() -> None:
+    offers = made_offers(ranked=0, lots=40, seed=5)
+    drawn = {
+        tuple(
+            offer.item
+            for offer in grant(offers, settings_with(seed=seed), number=n, most=8, first=False)
+        )
+        for seed in (1, 2)
+        for n in (1, 2, 3)
+    }
+    assert len(drawn) == 6

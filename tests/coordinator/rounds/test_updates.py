@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from coordinator.rounds.scheduler import Scheduler
+from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.planning import Planner
 from coordinator.store.campaign import open_store
 from fieldvote.records import DeviceId, HelloReply, HelloRequest, decode, encode
 from tests.coordinator.rounds.campaign import NOON, make_fleet, make_parts
@@ -28,9 +28,12 @@ class Workshop:
         return self.holds
 
 
-def test_who_runs_another_task_is_updated_not_asked_again_and_met_in_the_end(
-    tmp_path: Path,
-) -> None:
+def devices_met(planner: Planner) -> int:
+    """Let a round be planned, and return how many devices it is for."""
+    return len(planner.plan(CampaignState()).devices)
+
+
+def test_who_runs_another_task_is_updated_not_asked_again_and_met_in_the_end() -> None:
     with closing(make_fleet()) as fleet, closing(open_store(None, now=lambda: NOON)) as store:
         network, workshop = fleet.transport(), Workshop()
         handlers = dict(network.handlers)
@@ -40,27 +43,27 @@ def test_who_runs_another_task_is_updated_not_asked_again_and_met_in_the_end(
             return encode(replace(reply, task="0" * 64))
 
         network.handlers = {**handlers, TWO: outdated}
-        scheduler = Scheduler(make_parts(store, network, tmp_path), updates=workshop)
-        assert scheduler.greet() == 2
+        planner = Planner(make_parts(store, network), None, quorum=1, updates=workshop)
+        assert devices_met(planner) == 2
         assert workshop.taken == [[TWO]]
         asked = len(network.replies)
-        assert scheduler.greet() == 2
+        assert devices_met(planner) == 2
         assert len(network.replies) == asked
 
         network.handlers, workshop.holds = handlers, set()
-        assert scheduler.greet() == 3
+        assert devices_met(planner) == 3
         assert network.replies[asked:] == [
             (HelloRequest, TWO, handlers[TWO](encode(HelloRequest(campaign="c"))))
         ]
         assert workshop.taken == [[TWO], []]
 
 
-def test_without_updates_such_a_device_is_asked_again_each_time(tmp_path: Path) -> None:
+def test_without_updates_such_a_device_is_asked_again_each_time() -> None:
     with closing(make_fleet()) as fleet, closing(open_store(None, now=lambda: NOON)) as store:
         network = fleet.transport()
         network.corrupt = {
             ONE: lambda blob: encode(replace(decode(blob, HelloReply), task="0" * 64))
         }
-        scheduler = Scheduler(make_parts(store, network, tmp_path))
-        assert (scheduler.greet(), scheduler.greet()) == (2, 2)
+        planner = Planner(make_parts(store, network), None, quorum=1)
+        assert (devices_met(planner), devices_met(planner)) == (2, 2)
         assert [device for _, device, _ in network.replies].count(ONE) == 2

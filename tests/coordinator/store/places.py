@@ -111,8 +111,6 @@ def write_a_bit_of_everything(store: Store, number: int) -> None:
     store.keep_label(Answer(item=item, label=1), 0.5, b"to you")
     store.count_labels(number)
     store.mark_delivered(DeviceId(number), [item])
-    store.set_timer(f"timer {number}", NOON)
-    store.fire_timer(f"timer {number}")
     store.owe(f"effect {number}", "email", b"body")
     store.reserve(f"round {number}", Resource.MONEY, 100, 10_000)
     store.settle_budget(f"round {number}", 70)

@@ -191,7 +191,7 @@ def test_campaigns_of_one_database_see_nothing_of_each_other(place: Place) -> No
     before = everything(one.database)
     assert other.events("rounds") == []
     assert other.streams() == ()
-    assert (other.devices(), other.queue(), other.timers()) == ({}, [], [])
+    assert (other.devices(), other.queue(), other.owed()) == ({}, [], [])
     assert (other.owed(), other.labels(), other.total("votes")) == ([], (0, 0.0), None)
     assert (other.note("task"), other.snapshot("rounds")) == (None, None)
     assert all(s.reserved == s.spent == 0 for s in other.budget().values())

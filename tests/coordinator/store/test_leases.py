@@ -274,6 +274,34 @@ def test_a_holder_of_the_same_name_is_another_holder(place: Place) -> None:
         Lease.acquire(database, "campaign", "one", 60.0)
 
 
+def test_what_a_dead_holder_of_a_file_left_behind_is_taken_at_once_and_on_a_server_runs_out(
+    place: Place,
+) -> None:
+    database = place.database()
+    first = Lease.acquire(database, "campaign", "one", 60.0)
+    asked: list[str] = []
+
+    def lives(holder: str) -> bool:
+        asked.append(holder)
+        return False
+
+    with pytest.raises(FencedError, match="led by one"):
+        Lease.acquire(place.database(), "campaign", "two", 60.0, is_gone=lives)
+    first.renew()
+    assert asked == ([] if place.is_postgres else ["one"])
+    if place.is_postgres:
+        # a server's clients are on many machines, and none knows the processes of another
+        with pytest.raises(FencedError, match="led by one"):
+            Lease.acquire(place.database(), "campaign", "two", 60.0, is_gone=lambda _: True)
+        first.renew()
+        return
+    second = Lease.acquire(place.database(), "campaign", "two", 60.0, is_gone=lambda _: True)
+    assert second.token == first.token + 1
+    with pytest.raises(FencedError, match="led by two"):
+        Store(database).guarded_by(first).keep_note("a", "b")
+    second.renew()
+
+
 @pytest.mark.parametrize("ttl_s", [0.0, -1.0, float("nan")])
 def test_a_lease_lasts_some_time(place: Place, ttl_s: float) -> None:
     with pytest.raises(SettingsError, match="more than 0"):

@@ -28,3 +28,12 @@ def test_a_failing_node_waits_longer_each_time_up_to_twenty_seconds(n: int, seed
     assert 0.3 <= retry_s(1, rng) <= 0.5
     assert retry_s(n, rng) <= 20.0
     assert retry_s(max(n, 8), rng) >= 12.0
+
+
+@given(st.floats(0, 60), st.integers(0, 99))
+def test_a_slow_superlink_is_asked_less_often_and_still_before_it_hangs_up(
+    look_s: float, seed: int
+) -> None:
+    waited_s = pause_s(1.0, drawn(seed), look_s=look_s)
+    assert waited_s >= min(4 * look_s, 4.0)
+    assert 0.2 < waited_s <= max(4.0, 0.3)

@@ -17,7 +17,7 @@ from edge.learning.learner import (
     representation_of,
 )
 from fieldvote.errors import ShapeError
-from fieldvote.records import HeadModel
+from fieldvote.heads import HeadModel
 from fieldvote.rng import stream
 from strategies.aggregation.sketch import projection
 from strategies.labeling import LabelModel, VoteSummary

@@ -1,7 +1,7 @@
 """The flower engine but for Flower and Ray: gateways in this process, reached by plain calls."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coordinator.app import GridTransport
-from coordinator.transport import Transport
+from coordinator.transport import Came, Transport, exchange
 from edge.agent import Agent
 from fieldvote.errors import InternalError, RefusalError, UnavailableError, WireError
 from fieldvote.records import REQUESTS, DeviceId, HelloRequest, SurveyRequest
@@ -41,12 +41,18 @@ class Calls:
     def devices(self) -> tuple[DeviceId, ...]:
         return tuple(sorted(self._answers))
 
-    def exchange(
-        self, requests: Mapping[DeviceId, bytes], *, deadline_s: float
-    ) -> Mapping[DeviceId, bytes]:
+    def push(self, requests: Mapping[DeviceId, bytes], *, ttl_s: float) -> Mapping[str, DeviceId]:
         self.carried.append(requests)
-        came = {device: self._answers[device](request) for device, request in requests.items()}
-        return {device: reply for device, reply in came.items() if reply is not None}
+        return {f"{len(self.carried)} {device}": device for device in requests}
+
+    def pull(self, tickets: Collection[str], *, wait_s: float) -> list[Came]:
+        came = []
+        for ticket in tickets:
+            number, device = ticket.split()
+            request = self.carried[int(number) - 1][DeviceId(int(device))]
+            reply = self._answers[DeviceId(int(device))](request)
+            came.append(Came(ticket=ticket, device=DeviceId(int(device)), reply=reply))
+        return came
 
 
 def behind(population: Population, work: Callable[[Carry], T], count: int = 3) -> T:
@@ -113,7 +119,7 @@ def test_leaks_behind_gateways_are_counted_as_in_process(monkeypatch: pytest.Mon
     monkeypatch.setattr(Agent, "handle", telling)
     scenario = replace(
         Scenario.load("messages"),
-        rounds=1, devices=8, text_width=32, exchanges=1, functions="", vote_weight=0.0,
+        rounds=1, devices=8, text_width=32, exchanges=2, functions="", vote_weight=0.0,
     )  # fmt: skip
     plain = run(scenario, seed=1)
     assert plain.pii_planted > plain.pii_leaked > 0
@@ -129,12 +135,12 @@ def population(tmp_path: Path) -> Population:
 def test_gateways_together_are_one_fleet(population: Population) -> None:
     everyone = {device_id(n): HELLO for n in range(5)}
     with closing(LocalFleet(population, range(5))) as fleet:
-        direct = GridTransport(fleet.grid).exchange(everyone, deadline_s=1.0)
+        direct = exchange(GridTransport(fleet.grid), everyone, deadline_s=1.0)
         whole = fleet.account()
     replies: list[Mapping[DeviceId, bytes]] = []
 
     def ask(carry: Carry) -> Account:
-        return carry(lambda t: replies.append(t.exchange(everyone, deadline_s=0.0)))
+        return carry(lambda t: replies.append(exchange(t, everyone, deadline_s=1.0)))
 
     account = behind(population, ask, 2)
     assert replies == [direct]
@@ -183,12 +189,12 @@ def test_one_message_goes_to_each_gateway_with_its_own_devices() -> None:
     transport = GatewayTransport(calls, (DeviceId(70), DeviceId(71)), 5)
     assert transport.devices() == tuple(device_id(n) for n in range(5))
     requests = {device_id(n): bytes([n]) for n in (4, 1, 2)}
-    assert transport.exchange(requests, deadline_s=0.0) == requests
+    assert exchange(transport, requests, deadline_s=1.0) == requests
     [carried] = calls.carried
     sent = {int(g): [d for d, _ in unpack(decode(b, Requests))] for g, b in carried.items()}
     assert sent == {70: [device_id(4), device_id(2)], 71: [device_id(1)]}
-    assert transport.exchange({}, deadline_s=0.0) == {}
-    assert transport.exchange({DeviceId(5): b"a stranger"}, deadline_s=0.0) == {}
+    assert exchange(transport, {}, deadline_s=1.0) == {}
+    assert exchange(transport, {DeviceId(5): b"a stranger"}, deadline_s=1.0) == {}
 
 
 def test_devices_a_gateway_did_not_get_to_are_asked_again_and_no_other() -> None:
@@ -201,7 +207,7 @@ def test_devices_a_gateway_did_not_get_to_are_asked_again_and_no_other() -> None
 
     transport = GatewayTransport(Calls({DeviceId(70): one_at_a_time}), (DeviceId(70),), 4)
     requests = {device_id(n): bytes([n]) for n in range(4)}
-    assert transport.exchange(requests, deadline_s=0.0) == requests
+    assert exchange(transport, requests, deadline_s=1.0) == requests
     assert worked_on == list(requests)
 
 
@@ -209,7 +215,7 @@ def test_a_gateway_that_is_gone_stops_the_rehearsal_instead_of_changing_it() -> 
     calls = Calls({DeviceId(70): echo, DeviceId(71): lambda _parcel: None})
     transport = GatewayTransport(calls, calls.devices(), 2)
     with pytest.raises(UnavailableError, match="gateway"):
-        transport.exchange({device_id(0): b"", device_id(1): b""}, deadline_s=0.0)
+        exchange(transport, {device_id(0): b"", device_id(1): b""}, deadline_s=1.0)
 
 
 def test_replies_for_devices_nobody_asked_are_not_taken() -> None:
@@ -219,14 +225,14 @@ def test_replies_for_devices_nobody_asked_are_not_taken() -> None:
         )
 
     transport = GatewayTransport(Calls({DeviceId(70): inventing}), (DeviceId(70),), 2)
-    assert transport.exchange({device_id(0): b"?"}, deadline_s=0.0) == {device_id(0): b"a"}
+    assert exchange(transport, {device_id(0): b"?"}, deadline_s=1.0) == {device_id(0): b"a"}
 
 
 def test_a_gateway_that_does_nothing_is_noticed() -> None:
     idle = encode(Replies(devices=np.array([], dtype=np.int64), bodies=(), done=0))
     transport = GatewayTransport(Calls({DeviceId(70): lambda _p: idle}), (DeviceId(70),), 1)
     with pytest.raises(InternalError, match="none"):
-        transport.exchange({device_id(0): b"?"}, deadline_s=0.0)
+        exchange(transport, {device_id(0): b"?"}, deadline_s=1.0)
 
 
 def test_accounts_add_up_part_by_part() -> None:

@@ -1,0 +1,215 @@
+"""A campaign: its rounds, some of them at the same time, and what they have come to so far.
+
+A fold over the campaign's stream, like a round's: pure and total, so a crash loses nothing and a
+snapshot of it may stand in for the events before.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from coordinator.rounds.events import (
+    Evaluated,
+    Event,
+    Opened,
+    Planned,
+    Resolved,
+    load_event,
+)
+from coordinator.rounds.machine import Phase, RoundState, advance
+from coordinator.store.campaign import Store
+from fieldvote.errors import DataError, SettingsError
+from fieldvote.settings import parse_settings
+
+STREAM = "rounds"
+"""What the store calls the events of a campaign."""
+
+_REMEMBERED = 32  # rounds that are over; whoever wants more reads the stream
+
+_HOLDING = frozenset(
+    {
+        Phase.FITTING, Phase.SNAPSHOT, Phase.TRAINING, Phase.EVALUATING, Phase.GATE, Phase.CANARY,
+        Phase.ROLLING_OUT,
+    }
+)  # fmt: skip
+"""Phases only one round may be in: each model has one parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignState:
+    """Where a campaign stands.
+
+    Attributes:
+        rounds: Rounds by number: all that are not over, and the last of those that are.
+        last: Highest number given.
+        planned_at: When the newest round began.
+        asked_at: Since when a round's candidates are with people, for the last rounds.
+        model: Digest of the newest head that no gate refused; new rounds start from it.
+        served: Digest of the head the fleet serves; empty before the first roll-out.
+        served_since: The round that rolled it out.
+        scored: Confusion counts of `model` on held-out devices.
+        judged: The same of the head that is judged now.
+        labels: How many labels were resolved.
+    """
+
+    rounds: Mapping[int, RoundState] = field(default_factory=dict)
+    last: int = 0
+    planned_at: str = ""
+    asked_at: Mapping[int, str] = field(default_factory=dict)
+    model: str = ""
+    served: str = ""
+    served_since: int = 0
+    scored: tuple[int, ...] = ()
+    judged: tuple[int, ...] = ()
+    labels: int = 0
+
+    @property
+    def newest(self) -> RoundState:
+        """The round that began last; one that has not begun where there is none."""
+        return self.rounds.get(self.last, RoundState())
+
+    @property
+    def open(self) -> list[RoundState]:
+        """Rounds that are not over: incidents first, then the oldest first."""
+        rounds = [state for state in self.rounds.values() if not state.over]
+        return sorted(rounds, key=lambda state: (state.kind != "incident", state.number))
+
+    @property
+    def learning(self) -> int:
+        """The round that has the model in hand, or is the next to; 0 for none.
+
+        A round that is held keeps it.
+        """
+        places = [(s.held if s.held is not Phase.NONE else s.phase, s.number) for s in self.open]
+        for wanted in (_HOLDING, {Phase.RESOLVING}):
+            for place, number in places:
+                if place in wanted:
+                    return number
+        return 0
+
+
+def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
+    """Return the campaign after an event; the same one if the event changes nothing."""
+    before = campaign.rounds.get(event.round, RoundState())
+    if isinstance(event, Planned) and event.round != campaign.last + 1:
+        return campaign
+    after = advance(before, event)
+    if after is before:
+        return campaign
+    moved = replace(campaign, rounds=_kept({**campaign.rounds, after.number: after}))
+    match event:
+        case Planned():
+            moved = replace(moved, last=event.round, planned_at=event.at)
+        case Opened():
+            asked = {**moved.asked_at, event.round: event.at}
+            moved = replace(moved, asked_at=dict(sorted(asked.items())[-_REMEMBERED:]))
+        case Resolved():
+            moved = replace(moved, labels=moved.labels + event.answers)
+        case Evaluated():
+            moved = replace(moved, judged=event.held_out)
+        case _:
+            pass
+    return moved if after.phase is before.phase else _moved_on(moved, before, after)
+
+
+def _moved_on(campaign: CampaignState, before: RoundState, after: RoundState) -> CampaignState:
+    """Return the campaign with what follows from a round's change of phase."""
+    if before.phase is Phase.GATE and after.phase in (Phase.CANARY, Phase.DONE):
+        campaign = replace(campaign, model=after.model, scored=campaign.judged)
+    if before.phase is Phase.ROLLING_OUT and after.phase is Phase.DONE:
+        campaign = replace(campaign, served=after.model, served_since=after.number)
+    if after.phase is Phase.ROLLED_BACK and campaign.model == after.model:
+        served = after.parent if campaign.served == after.model else campaign.served
+        campaign = replace(campaign, model=after.parent, served=served, scored=())
+    return campaign
+
+
+def _kept(rounds: Mapping[int, RoundState]) -> dict[int, RoundState]:
+    """Return the rounds without the oldest of those that are over."""
+    over = sorted(number for number, state in rounds.items() if state.over)
+    dropped = set(over[: max(len(over) - _REMEMBERED, 0)])
+    return {number: state for number, state in rounds.items() if number not in dropped}
+
+
+def replay_campaign(
+    events: Iterable[Event], campaign: CampaignState = CampaignState()
+) -> CampaignState:
+    """Return the campaign that a history leads to, from a snapshot of what came before it."""
+    for event in events:
+        campaign = advance_campaign(campaign, event)
+    return campaign
+
+
+def dump_campaign(campaign: CampaignState) -> bytes:
+    """Return a snapshot of a campaign."""
+    whole = asdict(campaign) | {
+        "rounds": [
+            # what a round has not begun yet is left out, as a settings table has no nothing
+            {name: value for name, value in asdict(state).items() if value is not None}
+            for state in campaign.rounds.values()
+        ],
+        "asked_at": [{"round": number, "at": at} for number, at in campaign.asked_at.items()],
+    }
+    return json.dumps(whole, separators=(",", ":"), default=lambda phase: phase.value).encode()
+
+
+def load_campaign(snapshot: bytes) -> CampaignState:
+    """Undo dump_campaign.
+
+    Raises:
+        DataError: these bytes are no snapshot of this program's; the events say the same.
+    """
+    try:
+        flat = parse_settings(json.loads(snapshot), _Flat, "snapshot")
+    except (ValueError, SettingsError) as err:
+        raise DataError(f"a snapshot of the campaign cannot be read: {err}") from err
+    return CampaignState(
+        rounds={state.number: state for state in flat.rounds},
+        last=flat.last,
+        planned_at=flat.planned_at,
+        asked_at={asked.round: asked.at for asked in flat.asked_at},
+        model=flat.model,
+        served=flat.served,
+        served_since=flat.served_since,
+        scored=flat.scored,
+        judged=flat.judged,
+        labels=flat.labels,
+    )
+
+
+def load_state(store: Store) -> tuple[int, CampaignState]:
+    """Return how many events a campaign has, and where they lead.
+
+    A snapshot stands in for the events before it; one that cannot be read is passed over.
+    """
+    version, campaign = 0, CampaignState()
+    try:
+        kept = store.snapshot(STREAM)
+        if kept is not None:
+            version, campaign = kept[0] + 1, load_campaign(kept[1])
+    except DataError:
+        pass  # the events say the same
+    rows = store.events(STREAM, after=version - 1)
+    return version + len(rows), replay_campaign((load_event(*row) for row in rows), campaign)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AskedAt:
+    round: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flat:
+    """A campaign's state as JSON has it."""
+
+    rounds: tuple[RoundState, ...]
+    last: int
+    planned_at: str
+    asked_at: tuple[_AskedAt, ...]
+    model: str
+    served: str
+    served_since: int
+    scored: tuple[int, ...]
+    judged: tuple[int, ...]
+    labels: int

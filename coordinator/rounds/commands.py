@@ -1,0 +1,110 @@
+"""What people ask of rounds: written into the store, and done by whoever leads.
+
+The command that a person types may run anywhere the store can be reached; only the leader changes
+a round. What it did is in the stream, with the reason that was given.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from coordinator.rounds.campaign import CampaignState, load_state
+from coordinator.rounds.clock import Clock
+from coordinator.rounds.events import RoundKind
+from coordinator.rounds.machine import HELD, served
+from coordinator.store.campaign import Store
+from fieldvote.errors import DataError, InputError, SettingsError
+from fieldvote.settings import parse_settings
+
+COMMAND = "command"
+"""What the store calls such a row among what it owes."""
+_LOOK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing a person asked for.
+
+    Attributes:
+        what: Which.
+        round: To which round; 0 for a new one.
+        reason: Why, for the record.
+        kind: What kind of round is to begin.
+        budget: How many labels it may buy; without it, as many as any other.
+    """
+
+    what: Literal["plan", "pause", "resume", "abort"]
+    round: int = 0
+    reason: str = ""
+    kind: RoundKind = "ordinary"
+    budget: int | None = None
+
+    def to_json(self) -> bytes:
+        """Return this as the store keeps it."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @staticmethod
+    def from_json(body: bytes) -> "Command":
+        """Undo to_json.
+
+        Raises:
+            DataError: it is no command of this program's.
+        """
+        try:
+            found = {key: value for key, value in json.loads(body).items() if value is not None}
+            return parse_settings(found, Command, "a command")
+        except (ValueError, AttributeError, SettingsError) as err:
+            raise DataError(f"the store holds a command that cannot be read: {err}") from err
+
+
+def ask(
+    store: Store, command: Command, *, wait_s: float, clock: Clock, entropy: Callable[[int], bytes]
+) -> bool:
+    """Ask the leader to do something; return whether it was done while we waited.
+
+    Args:
+        store: Of the campaign.
+        command: What to do.
+        wait_s: How long to wait; what is not done then is done when a coordinator next leads.
+        clock: The time.
+        entropy: Names the request.
+
+    Raises:
+        InputError: the round is not where that can be done.
+    """
+    _check(load_state(store)[1], command)
+    key = f"{COMMAND} {entropy(8).hex()}"
+    with store.transaction():
+        store.owe(key, COMMAND, command.to_json())
+    waited_s = 0.0
+    while any(row.key == key for row in store.owed()):
+        if waited_s >= wait_s:
+            return False
+        clock.sleep(_LOOK_S)
+        waited_s += _LOOK_S
+    return True
+
+
+def _check(campaign: CampaignState, command: Command) -> None:
+    """Refuse what cannot be done to this round now."""
+    if command.what == "plan":
+        return
+    state = campaign.rounds.get(command.round)
+    if state is None:
+        known = f"the last is {campaign.last}" if campaign.last else "none has begun"
+        raise InputError(f"there is no round {command.round} that could be changed; {known}")
+    able = {
+        "pause": state.active,
+        "resume": state.phase in HELD,
+        "abort": not state.over or served(state),
+    }
+    if not able[command.what]:
+        raise InputError(f"round {command.round} is {state.phase.value}: {_HINTS[command.what]}")
+
+
+_HINTS = {
+    "pause": "only a round that is under way can be paused",
+    "resume": "only a paused or quarantined round can be resumed",
+    "abort": "it is over, and no device serves its model",
+}

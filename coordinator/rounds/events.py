@@ -1,0 +1,317 @@
+"""What can happen to a round, as it is written into the campaign's stream.
+
+Every decision that hung on chance, on a clock or on who answered is in here with its outcome, so
+that reading the stream again never decides again.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+from fieldvote.errors import SettingsError, StoreError
+from fieldvote.settings import parse_settings
+
+RoundKind = Literal["ordinary", "incident"]
+ExchangeName = Literal["survey", "collect", "answers", "train", "evaluate", "canary", "roll_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A round begins.
+
+    Attributes:
+        round: Its number; numbers count up.
+        kind: An incident round goes ahead of the others and is never asked to wait.
+        devices: Who is surveyed.
+        budget: How many labels it may buy.
+        first: Whether it buys the seed labels.
+        at: When, so that the next one can keep its distance.
+    """
+
+    round: int
+    kind: RoundKind
+    devices: tuple[int, ...]
+    budget: int
+    first: bool
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An exchange is open: requests are on their way.
+
+    Attributes:
+        round: Which round.
+        exchange: What is asked.
+        leg: Which message of an exchange that has several.
+        devices: Who is asked.
+        goal: So many replies close it.
+        minimum: With fewer it is asked again once its window is over.
+        window_s: How long it may take.
+        until: When that is over.
+    """
+
+    round: int
+    exchange: ExchangeName
+    leg: int
+    devices: tuple[int, ...]
+    goal: int
+    minimum: int
+    window_s: float
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """Too few replies came; the same is asked again of those who said nothing."""
+
+    round: int
+    exchange: ExchangeName
+    leg: int
+    came: int
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """An exchange is over; what comes later counts by the rule of its kind.
+
+    Attributes:
+        round: Which round.
+        exchange: What was asked.
+        leg: Which message.
+        came: Whose replies are in.
+        sums: Digest of what they add up to, where that is kept for this round alone.
+    """
+
+    round: int
+    exchange: ExchangeName
+    leg: int
+    came: tuple[int, ...]
+    sums: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """Which items are asked for; ids in hexadecimal.
+
+    Attributes:
+        round: Which round.
+        replies: How many devices' offers were there to choose from.
+        considered: Digest of those offers.
+        items: The chosen ones, best first.
+        most: How many the budget allowed.
+    """
+
+    round: int
+    replies: int
+    considered: str
+    items: tuple[str, ...]
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Candidates are with the people who label.
+
+    Attributes:
+        round: Which round.
+        sealed: How many candidates came.
+        absent: How many did not: refused, or their devices are away.
+        until: Answers after this count in a later round.
+        at: Since when they wait.
+    """
+
+    round: int
+    sealed: int
+    absent: int
+    until: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labeled:
+    """The time for answers is over, or there is nothing left to answer."""
+
+    round: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Answers became labels of this round, and were paid.
+
+    Attributes:
+        round: Which round.
+        answers: How many, late ones of earlier rounds among them.
+        cost: What they cost, in the campaign's currency.
+        base: Digest of the head that training starts from.
+        parent: The same, or empty if no round has trained it.
+    """
+
+    round: int
+    answers: int
+    cost: float
+    base: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Answers were delivered, and the label model was fitted with what came back."""
+
+    round: int
+    delivered: int
+    functions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshotted:
+    """Everything training starts from is kept under one digest."""
+
+    round: int
+    inputs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A new head is on the shelf."""
+
+    round: int
+    model: str
+    parent: str
+    exchanges: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """Summed confusion counts, truth by row, of held-out devices and of the random arm."""
+
+    round: int
+    held_out: tuple[int, ...]
+    random_arm: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """The new head is good enough; with roll_out it goes to devices, a few first."""
+
+    round: int
+    reason: str
+    roll_out: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The new head is clearly worse than the one before; it goes nowhere."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """The head did well on a few devices."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledOut:
+    """The head is served by this many devices; whoever was away gets it when it is back."""
+
+    round: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverted:
+    """Devices that took the head are given the one before it."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """Somebody stopped the round for a while."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """A paused or quarantined round goes on where it was."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """Something does not add up; a person must look before the round goes on."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandoned:
+    """The round is given up; its labels stay."""
+
+    round: int
+    reason: str
+
+
+Event: TypeAlias = (
+    Planned
+    | Asked
+    | Extended
+    | Closed
+    | Selected
+    | Opened
+    | Labeled
+    | Resolved
+    | Fitted
+    | Snapshotted
+    | Trained
+    | Evaluated
+    | Passed
+    | Refused
+    | Tried
+    | RolledOut
+    | Reverted
+    | Paused
+    | Resumed
+    | Quarantined
+    | Abandoned
+)
+EVENTS: dict[str, type[Event]] = {
+    event.__name__: event
+    for event in (
+        Planned, Asked, Extended, Closed, Selected, Opened, Labeled, Resolved, Fitted, Snapshotted,
+        Trained, Evaluated, Passed, Refused, Tried, RolledOut, Reverted, Paused, Resumed,
+        Quarantined, Abandoned,
+    )
+}  # fmt: skip
+"""Every event by its name in the stream."""
+
+
+def dump_event(event: Event) -> tuple[str, str]:
+    """Return an event's kind and its body as canonical JSON."""
+    return type(event).__name__, json.dumps(asdict(event), sort_keys=True, separators=(",", ":"))
+
+
+def load_event(kind: str, body: str) -> Event:
+    """Undo dump_event.
+
+    Raises:
+        StoreError: the store holds an event this program does not know.
+    """
+    if kind not in EVENTS:
+        raise StoreError(f"the store holds an event '{kind}' this program does not know")
+    try:
+        return parse_settings(json.loads(body), EVENTS[kind], f"event '{kind}'")
+    except (ValueError, SettingsError) as err:
+        raise StoreError(f"the store holds a '{kind}' that cannot be read: {err}") from err

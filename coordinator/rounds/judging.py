@@ -1,0 +1,110 @@
+"""Legs whose replies are only summed: kept under a digest, and how a head is counted by them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.rounds.events import ExchangeName
+from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.machine import RoundState
+from coordinator.rounds.parts import Parts
+from fieldvote.codec import IntVector, decode, encode
+from fieldvote.heads import EvaluateRequest
+from fieldvote.records import (
+    DeviceId,
+)
+from fieldvote.records import encode as encode_message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LegSums:
+    """What replies to one leg of training or evaluation add up to.
+
+    Attributes:
+        held_out: Over held-out devices, or over all where that makes no difference.
+        random_arm: Over the random arm of the others; empty where there is none.
+    """
+
+    held_out: IntVector
+    random_arm: IntVector
+
+    def __add__(self, other: "LegSums") -> "LegSums":
+        return LegSums(
+            held_out=self.held_out + other.held_out, random_arm=self.random_arm + other.random_arm
+        )
+
+
+NOTHING = np.empty(0, dtype=np.int64)
+_KINDS: dict[int, type] = {1: LegSums}
+
+
+def read_sums(blob: bytes) -> LegSums:
+    """Return what a leg has come to, as it was kept."""
+    return decode(blob, _KINDS, (LegSums,))
+
+
+class Judging:
+    """Adds replies up, and asks devices how a head does."""
+
+    def __init__(self, parts: Parts, exchanges: Exchanges) -> None:
+        """Ask through these exchanges."""
+        self._parts = parts
+        self._exchanges = exchanges
+        self._sums: dict[tuple[int, str, int], LegSums] = {}
+
+    def step(
+        self,
+        state: RoundState,
+        name: ExchangeName,
+        leg: int,
+        digest: str,
+        devices: Sequence[DeviceId],
+        *,
+        least: bool = True,
+    ) -> Rest | None:
+        """Count how a head does on these devices, at least one if there must be."""
+        known = self._parts.store.devices()
+
+        def requests() -> dict[DeviceId, bytes]:
+            request = EvaluateRequest(round=state.number, model=self._parts.shelf.get(digest))
+            return dict.fromkeys(devices, encode_message(request))
+
+        def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
+            counted = self._parts.inbox.confusion(state.number, replies)
+            for device, counts in counted.items():
+                sums = [np.zeros(counts.size, dtype=np.int64), counts.ravel()]
+                arm, held = sums if known[device].evaluates else sums[::-1]
+                self.add(state, name, leg, LegSums(held_out=held, random_arm=arm))
+            return list(counted)
+
+        return self._exchanges.step(
+            state,
+            Question(
+                name=name,
+                leg=leg,
+                requests=requests,
+                count=count,
+                share=self._parts.settings.pace.minimum_share,
+                least=int(least),
+                close=lambda: self.keep(state, name, leg),
+            ),
+        )
+
+    def add(self, state: RoundState, name: str, leg: int, sums: LegSums) -> None:
+        """Add to what a leg has come to so far."""
+        key = (state.number, name, leg)
+        # one leg at a time: only one round has the model in hand
+        self._sums = {key: self._sums[key] + sums if key in self._sums else sums}
+
+    def keep(self, state: RoundState, name: str, leg: int) -> str:
+        """Keep what a leg has come to; return its digest."""
+        squared = len(self._parts.task.classes) ** 2
+        nothing = np.zeros(squared, dtype=np.int64)
+        empty = LegSums(held_out=nothing, random_arm=nothing)
+        sums = self._sums.get((state.number, name, leg), empty)
+        return self._parts.store.keep_artifact(encode(sums, _KINDS))
+
+    def read(self, digest: str) -> LegSums:
+        """Return what a leg has come to."""
+        return read_sums(self._parts.store.artifact(digest))

@@ -1,0 +1,188 @@
+"""When the next round begins, who is in it, and how much it may buy."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.events import Planned, RoundKind
+from coordinator.rounds.exchange import Rest
+from coordinator.rounds.machine import Phase, serial_of
+from coordinator.rounds.parts import Parts
+from coordinator.settings import CampaignSettings
+from coordinator.store.budget import Resource
+from coordinator.store.campaign import Store
+from coordinator.store.schema import MONEY_UNIT
+from coordinator.transport import exchange
+from fieldvote.errors import UnavailableError
+from fieldvote.heads import ServeRequest
+from fieldvote.records import (
+    DeviceId,
+    HelloRequest,
+    encode,
+)
+from fieldvote.rng import stream
+
+NO_LIMIT = 1 << 62  # of anything a campaign may spend
+_PATIENCE_S = 10.0  # with strangers: a round does not wait for whoever cannot say who they are
+Cohort = Callable[[int, Sequence[DeviceId]], Sequence[DeviceId]]
+"""Round number and reachable training devices to the ones that are surveyed."""
+
+_MEETING = frozenset({Phase.PLANNED, Phase.SURVEYING, Phase.SELECTED, Phase.COLLECTING})
+
+
+class Updates(Protocol):
+    """Brings the campaign's task to devices that run another, beside the rounds."""
+
+    def bring(self, devices: Collection[DeviceId]) -> None:
+        """Begin with these devices; return at once."""
+
+    def held(self) -> Collection[DeviceId]:
+        """Return the devices that are not to be asked who they are at the moment."""
+
+
+class Planner:
+    """Begins rounds at the campaign's pace."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        cohort: Cohort | None,
+        *,
+        quorum: int,
+        updates: Updates | None = None,
+    ) -> None:
+        """Plan for these parts.
+
+        Args:
+            parts: What rounds work with.
+            cohort: Who is surveyed; by default a random share of who is there.
+            quorum: Training devices that must be there before a round begins.
+            updates: What becomes of devices that run another task; by default nothing.
+        """
+        self._parts = parts
+        self._cohort = cohort or self._sample
+        self._quorum = quorum
+        self._updates = updates
+
+    def why_not(self, campaign: CampaignState) -> Rest | None:
+        """Return why no round begins now, None if one may."""
+        pace, store = self._parts.settings.pace, self._parts.store
+        open_ = campaign.open
+        if len(open_) >= pace.open_rounds:
+            return Rest(about=f"{len(open_)} rounds are open, as many as may be")
+        # two rounds that ask the same devices at once would each get half of their attention
+        if any(state.phase in _MEETING or state.held in _MEETING for state in open_):
+            return Rest(about="another round is still with the devices")
+        now = self._parts.clock.now()
+        if campaign.planned_at and pace.least_interval_s:
+            due = datetime.fromisoformat(campaign.planned_at) + timedelta(
+                seconds=pace.least_interval_s
+            )
+            if now < due <= now + timedelta(seconds=pace.least_interval_s):
+                return Rest(about="the next round keeps its distance", until=due.isoformat())
+        oldest = store.oldest_waiting()
+        asked = campaign.asked_at.get(oldest, "")
+        if asked and (now - datetime.fromisoformat(asked)).total_seconds() > pace.longest_queue_s:
+            return Rest(about="people: candidates have waited too long, no new ones are asked for")
+        if affordable(self._parts.settings, store) <= 0:
+            return Rest(about="the budget for labels is spent")
+        return None
+
+    def plan(
+        self, campaign: CampaignState, *, kind: RoundKind = "ordinary", budget: int | None = None
+    ) -> Planned:
+        """Return the event that begins the next round.
+
+        Raises:
+            UnavailableError: too few training devices are there.
+        """
+        self._greet(campaign)
+        training = self._parts.training()
+        if not training:
+            # a round planned for nobody could never be surveyed
+            raise UnavailableError("no training device can be reached; start more, then call again")
+        number = campaign.last + 1
+        first = not any(device.teaches for device in self._parts.store.devices().values())
+        devices = training if first else list(self._cohort(number, training))
+        settings = self._parts.settings
+        per_device = 1 if first else settings.labels_per_device
+        # what people have not got to yet, they need not be given more of
+        waiting = len(self._parts.store.queue())
+        return Planned(
+            round=number,
+            kind=kind,
+            devices=tuple(int(device) for device in devices),
+            budget=max(per_device * len(devices) - waiting, 1) if budget is None else budget,
+            first=first,
+            at=self._parts.clock.now().isoformat(),
+        )
+
+    def _greet(self, campaign: CampaignState) -> None:
+        """Ask devices that are not known yet to introduce themselves; give them the fleet's head.
+
+        Raises:
+            UnavailableError: fewer training devices than the quorum are there.
+        """
+        store, transport = self._parts.store, self._parts.transport
+        known = set(store.devices()) | set(self._updates.held() if self._updates else ())
+        strangers = [device for device in transport.devices() if device not in known]
+        if strangers:
+            request = encode(HelloRequest(campaign=self._parts.settings.name))
+            replies = exchange(
+                transport,
+                dict.fromkeys(strangers, request),
+                deadline_s=min(self._parts.settings.deadline_s, _PATIENCE_S),
+                now_s=lambda: self._parts.clock.now().timestamp(),
+            )
+            astray: list[DeviceId] = []
+            with store.transaction():
+                self._parts.inbox.hello(replies, self._parts.task.digest, astray=astray.append)
+                self._bring_up_to_date(campaign, set(store.devices()) - known)
+            if self._updates:
+                self._updates.bring(astray)
+        training = self._parts.training()
+        if len(training) < self._quorum:
+            raise UnavailableError(
+                f"{len(training)} training devices are there, {self._quorum} are needed: start more"
+            )
+
+    def _bring_up_to_date(self, campaign: CampaignState, devices: Collection[DeviceId]) -> None:
+        """Owe new devices the head that the others serve."""
+        if not campaign.served or not devices:
+            return
+        since = campaign.served_since
+        model = self._parts.shelf.get(campaign.served)
+        request = encode(ServeRequest(round=since, serial=serial_of(since), model=model))
+        self._parts.store.expect_all(since, "roll_out", dict.fromkeys(devices, request))
+
+    def _sample(self, number: int, training: Sequence[DeviceId]) -> list[DeviceId]:
+        """Return a random share of the training devices, at least one, and the spare ones."""
+        settings = self._parts.settings
+        share = min(settings.surveyed_share * (1.0 + settings.pace.spare_share), 1.0)
+        count = max(1, round(share * len(training)))
+        rng = stream(settings.seed, "cohort", number)
+        return sorted(training[place] for place in rng.permutation(len(training))[:count])
+
+
+def affordable(settings: CampaignSettings, store: Store) -> int:
+    """Return how many more labels a campaign may buy.
+
+    A candidate that still waits from a round that is over may be answered, and paid, at any time.
+    """
+    budget, account, waiting = settings.budget, store.budget(), len(store.queue())
+    most = NO_LIMIT
+    if budget.labels is not None:
+        spending = account[Resource.LABELS]
+        most = budget.labels - spending.reserved - spending.spent - waiting
+    price = to_micro(settings.price)
+    if budget.money is not None and price:
+        spending = account[Resource.MONEY]
+        left = to_micro(budget.money) - spending.reserved - spending.spent - waiting * price
+        most = min(most, left // price)
+    return most
+
+
+def to_micro(money: float) -> int:
+    """Return money in millionths, which add up without drifting."""
+    return round(money * MONEY_UNIT)

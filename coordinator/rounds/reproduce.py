@@ -1,0 +1,193 @@
+"""Rebuilding a round from its events and artifacts: the same bytes, or where they part."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+
+from coordinator.models.shelf import Shelf, digest_of
+from coordinator.models.totals import (
+    Snapshot,
+    environment,
+    fit_label_model,
+    load_settings_text,
+)
+from coordinator.models.training import Trained as Solved
+from coordinator.rounds.campaign import CampaignState, advance_campaign
+from coordinator.rounds.events import (
+    Closed,
+    Evaluated,
+    Event,
+    Passed,
+    Refused,
+    Resolved,
+    Selected,
+    Snapshotted,
+    Trained,
+)
+from coordinator.rounds.gate import is_clearly_worse
+from coordinator.rounds.judging import read_sums
+from coordinator.rounds.learning import begin
+from coordinator.rounds.selection import grant, unpack_offers
+from coordinator.settings import CampaignSettings
+from coordinator.store.campaign import Store
+from fieldvote.errors import InputError
+from fieldvote.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """One step of a round, made again.
+
+    Attributes:
+        step: Which.
+        recorded: What the round's events say.
+        rebuilt: What came of it now.
+    """
+
+    step: str
+    recorded: str
+    rebuilt: str
+
+    @property
+    def same(self) -> bool:
+        """Whether both are the same to the bit."""
+        return self.recorded == self.rebuilt
+
+
+def reproduce(
+    store: Store, task: Task, settings: CampaignSettings, events: Sequence[Event], number: int
+) -> list[Rebuilt]:
+    """Make every decision and every model of a round again.
+
+    Args:
+        store: Holds the artifacts the events name.
+        task: The task of the campaign.
+        settings: Used for steps before the round kept its own.
+        events: The campaign's stream.
+        number: Which round.
+
+    Raises:
+        InputError: there is no such round.
+        DataError: an artifact is missing, or is not what its name says.
+    """
+    ours = [event for event in events if event.round == number]
+    if not ours:
+        raise InputError(f"there is no round {number}")
+    for event in ours:
+        if isinstance(event, Snapshotted):
+            kept = Snapshot.from_bytes(store.artifact(event.inputs))
+            settings = load_settings_text(kept.settings)
+    return list(_steps(store, task, settings, events, number))
+
+
+def _steps(
+    store: Store,
+    task: Task,
+    settings: CampaignSettings,
+    events: Sequence[Event],
+    number: int,
+) -> Iterator[Rebuilt]:
+    """Walk through the campaign, and make again what belongs to the round."""
+    campaign = CampaignState()
+    base, inputs = "", ""
+    legs: dict[str, list[str]] = {}
+    for event in events:
+        before, campaign = campaign, advance_campaign(campaign, event)
+        if event.round != number:
+            continue
+        first = campaign.rounds[number].first
+        match event:
+            case Selected():
+                yield _selection(store, settings, event, first=first)
+            case Resolved():
+                base = event.base
+            case Snapshotted():
+                inputs = event.inputs
+                yield from _inputs(store, task, inputs)
+            case Closed(sums=sums) if sums:
+                legs.setdefault(event.exchange, []).append(sums)
+            case Trained():
+                yield _training(store, settings, task, event, base, inputs, legs.get("train", []))
+            case Evaluated():
+                yield _evaluation(store, event, legs["evaluate"][-1])
+            case Passed() | Refused():
+                worse = is_clearly_worse(before.scored, before.judged, doubt=settings.rollout.doubt)
+                yield Rebuilt(
+                    step="gate",
+                    recorded=type(event).__name__.lower(),
+                    rebuilt="refused" if worse else "passed",
+                )
+            case _:
+                pass
+
+
+def _selection(
+    store: Store, settings: CampaignSettings, event: Selected, *, first: bool
+) -> Rebuilt:
+    """Choose again from the offers that were considered."""
+    offers = unpack_offers(store.artifact(event.considered))
+    chosen = grant(offers, settings, number=event.round, most=event.most, first=first)
+    return Rebuilt(
+        step="selection",
+        recorded=_items(event.items),
+        rebuilt=_items([offer.item.hex() for offer in chosen]),
+    )
+
+
+def _inputs(store: Store, task: Task, digest: str) -> Iterator[Rebuilt]:
+    """Fit the label model again to the sums that training started from."""
+    kept = Snapshot.from_bytes(store.artifact(digest))
+    yield Rebuilt(step="task", recorded=kept.task[:12], rebuilt=task.digest[:12])
+    yield Rebuilt(step="environment", recorded=kept.environment, rebuilt=environment())
+    again = fit_label_model(task, kept.votes, kept.anchors).to_vector()
+    yield Rebuilt(step="label model", recorded=_vector(kept.label_model), rebuilt=_vector(again))
+
+
+def _training(
+    store: Store,
+    settings: CampaignSettings,
+    task: Task,
+    event: Trained,
+    base: str,
+    inputs: str,
+    legs: Sequence[str],
+) -> Rebuilt:
+    """Solve the head again from the kept sums of every leg."""
+    start = Shelf(store).get(base)
+    snapshot = Snapshot.from_bytes(store.artifact(inputs))
+    work = begin(event.round, start, snapshot, settings, len(task.functions))
+    for digest in legs:
+        work.send(read_sums(store.artifact(digest)).held_out)
+    solved = work.asked
+    if not event.exchanges:
+        solved = Solved(model=start, exchanges=0)
+    rebuilt = "unfinished: a leg is missing"
+    if isinstance(solved, Solved):
+        rebuilt = digest_of(replace(solved.model, parent=event.parent))[:12]
+    return Rebuilt(step="model", recorded=event.model[:12], rebuilt=rebuilt)
+
+
+def _evaluation(store: Store, event: Evaluated, digest: str) -> Rebuilt:
+    """Count again from the kept sums."""
+    sums = read_sums(store.artifact(digest))
+    return Rebuilt(
+        step="evaluation",
+        recorded=_vector(np.array(event.held_out + event.random_arm)),
+        rebuilt=_vector(np.concatenate([sums.held_out, sums.random_arm])),
+    )
+
+
+def _items(items: Sequence[str]) -> str:
+    """Return how many items, and a digest of which and in which order."""
+    return f"{len(items)} items, {_digest(' '.join(items).encode())}"
+
+
+def _vector(vector: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    """Return a digest of an array's bits."""
+    return f"{vector.size} numbers, {_digest(np.ascontiguousarray(vector).tobytes())}"
+
+
+def _digest(blob: bytes) -> str:
+    return sha256(blob).hexdigest()[:12]

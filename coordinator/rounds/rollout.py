@@ -1,0 +1,137 @@
+"""From a judged head to the devices that serve it: a few first, then all, or back again."""
+
+from collections.abc import Callable
+from math import ceil
+
+from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.events import (
+    Event,
+    ExchangeName,
+    Passed,
+    Refused,
+    Reverted,
+    RolledOut,
+    Tried,
+)
+from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.gate import compared, is_clearly_worse
+from coordinator.rounds.judging import Judging
+from coordinator.rounds.machine import RoundState, serial_of
+from coordinator.rounds.parts import Parts
+from fieldvote.heads import ServeRequest
+from fieldvote.records import (
+    DeviceId,
+    encode,
+)
+from fieldvote.rng import stream
+
+_SERVE, _JUDGE_NEW, _JUDGE_OLD = 0, 1, 2  # the legs of a canary
+
+
+class Rollout:
+    """The work of a round from its judged head to its end, one method a phase."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        exchanges: Exchanges,
+        judging: Judging,
+        record: Callable[[Event], None],
+    ) -> None:
+        """Keep the parts; record appends an event inside the current transaction."""
+        self._parts = parts
+        self._exchanges = exchanges
+        self._judging = judging
+        self._record = record
+        self._settings = parts.settings
+        self._store = parts.store
+
+    def gate(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Refuse a head that is clearly worse than the one before."""
+        rollout = self._settings.rollout
+        verdict = compared(campaign.scored, campaign.judged)
+        with self._store.transaction():
+            if is_clearly_worse(campaign.scored, campaign.judged, doubt=rollout.doubt):
+                self._record(Refused(round=state.number, reason=verdict))
+            else:
+                self._record(Passed(round=state.number, reason=verdict, roll_out=rollout.enabled))
+        return None
+
+    def canary(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Give the head to a few devices, and count on them how it does beside the one before."""
+        exchange = state.exchange
+        if exchange is None or (exchange.leg == _SERVE and exchange.open):
+            return self._serve(state, "canary", self._canaries)
+        devices = [DeviceId(device) for device in exchange.devices]
+        if exchange.leg == _SERVE:
+            devices = [DeviceId(device) for device in exchange.came]
+        if exchange.leg == _SERVE or (exchange.leg == _JUDGE_NEW and exchange.open):
+            return self._judging.step(state, "canary", _JUDGE_NEW, state.model, devices)
+        if state.parent and (exchange.leg == _JUDGE_NEW or exchange.open):
+            return self._judging.step(state, "canary", _JUDGE_OLD, state.parent, devices)
+        new, *old = [self._all_counts(digest) for digest in state.legs]
+        before = old[0] if old else ()
+        verdict = f"on {len(devices)} devices {compared(before, new)}"
+        if is_clearly_worse(before, new, doubt=self._settings.rollout.doubt):
+            self.take_back(state, verdict)
+            return None
+        with self._store.transaction():
+            self._record(Tried(round=state.number, reason=verdict))
+        return None
+
+    def roll_out(self, state: RoundState, _: CampaignState) -> Rest | None:
+        """Give the head to everybody; whoever is away gets it when they are back."""
+        exchange = state.exchange
+        if exchange is None or exchange.open:
+            return self._serve(state, "roll_out", lambda: list(self._store.devices()))
+        with self._store.transaction():
+            self._record(RolledOut(round=state.number, devices=len(exchange.came)))
+        return None
+
+    def take_back(self, state: RoundState, reason: str) -> None:
+        """Give every device that may have the head the one before it."""
+        model = self._parts.shelf.get(state.parent) if state.parent else None
+        serial = serial_of(state.number) + 1
+        request = ServeRequest(round=state.number, serial=serial, model=model)
+        blob = encode(request)
+        with self._store.transaction():
+            for phase in ("canary", "roll_out"):
+                self._store.withdraw(state.number, phase)
+            self._store.expect_all(
+                state.number, "revert", dict.fromkeys(self._store.devices(), blob)
+            )
+            self._record(Reverted(round=state.number, reason=reason))
+
+    def _canaries(self) -> list[DeviceId]:
+        """Return the devices that try a head first."""
+        here = self._parts.reachable()
+        count = ceil(self._settings.rollout.canary_share * len(here))
+        rng = stream(self._settings.seed, "canary")
+        return sorted(here[place] for place in rng.permutation(len(here))[:count].tolist())
+
+    def _serve(
+        self, state: RoundState, name: ExchangeName, choose: Callable[[], list[DeviceId]]
+    ) -> Rest | None:
+        """Ask devices to serve the round's head."""
+
+        def requests() -> dict[DeviceId, bytes]:
+            model = self._parts.shelf.get(state.model)
+            request = ServeRequest(round=state.number, serial=serial_of(state.number), model=model)
+            blob = encode(request)
+            return dict.fromkeys(choose(), blob)
+
+        return self._exchanges.step(
+            state,
+            Question(
+                name=name,
+                requests=requests,
+                count=lambda replies: self._parts.inbox.served(state.number, name, replies),
+                keeps=True,
+                least=1 if name == "canary" else 0,
+            ),
+        )
+
+    def _all_counts(self, digest: str) -> tuple[int, ...]:
+        """Return confusion counts over held-out devices and the random arm together."""
+        sums = self._judging.read(digest)
+        return tuple((sums.held_out + sums.random_arm).tolist())

@@ -1,0 +1,128 @@
+"""What people do with a campaign's store from a terminal: look, ask, back up, verify, rebuild."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from coordinator.rounds import views
+from coordinator.rounds.campaign import STREAM
+from coordinator.rounds.clock import Clock, SteadyClock
+from coordinator.rounds.commands import Command, ask
+from coordinator.rounds.events import load_event
+from coordinator.rounds.reproduce import reproduce
+from coordinator.rounds.views import Row
+from coordinator.service import CoordinatorSettings, open_store
+from coordinator.store.archive import backup, restore
+from coordinator.store.campaign import Store
+from coordinator.store.verify import verify
+from fieldvote.errors import InputError
+from fieldvote.task import Task
+
+_WAIT_S = 5.0
+_TOLD = {
+    "plan": "a round is planned",
+    "pause": "round {} is paused",
+    "resume": "round {} goes on",
+    "abort": "round {} is given up",
+}
+
+
+@contextmanager
+def _store_of(config: Path) -> Iterator[tuple[CoordinatorSettings, Store]]:
+    """Open the store of a campaign that has begun."""
+    settings = CoordinatorSettings.load(config)
+    with closing(open_store(settings)) as store:
+        yield settings, store
+
+
+def rounds_of(config: Path) -> list[Row]:
+    """Return every round in a line."""
+    with _store_of(config) as (_, store):
+        return views.list_rounds(store)
+
+
+def round_of(config: Path, number: int | None) -> Row:
+    """Return all that matters of one round."""
+    with _store_of(config) as (_, store):
+        return views.show_round(store, number)
+
+
+def ask_coordinator(
+    config: Path, command: Command, *, wait_s: float = _WAIT_S, clock: Clock | None = None
+) -> str:
+    """Ask for something; return what became of it, in a line.
+
+    Raises:
+        InputError: the round is not where that can be done.
+    """
+    with _store_of(config) as (settings, store):
+        done = ask(store, command, wait_s=wait_s, clock=clock or SteadyClock(), entropy=os.urandom)
+    if done:
+        return _TOLD[command.what].format(command.round)
+    return (
+        f"noted: campaign {settings.campaign.name} does it as soon as a coordinator leads it;"
+        " 'fieldvote rounds show' tells"
+    )
+
+
+def reproduce_round(config: Path, number: int) -> list[Row]:
+    """Make a round again from its record, and compare."""
+    with _store_of(config) as (settings, store):
+        events = [load_event(*row) for row in store.events(STREAM)]
+        task = Task.load(Path(settings.task))
+        return [
+            {
+                "step": made.step,
+                "recorded": made.recorded,
+                "rebuilt": made.rebuilt,
+                "same": "yes" if made.same else "NO",
+            }
+            for made in reproduce(store, task, settings.campaign, events, number)
+        ]
+
+
+def back_up(config: Path, path: Path) -> str:
+    """Copy the store into one file.
+
+    Raises:
+        InputError: the file is there already.
+        StoreError: it cannot be written.
+    """
+    with _store_of(config) as (_, store):
+        backup(store.database, path)
+    return f"{path}: {path.stat().st_size} bytes; keep it as safe as the store"
+
+
+def bring_back(config: Path, path: Path) -> str:
+    """Fill an empty store from a backup.
+
+    Raises:
+        InputError: the store is not empty, or the file is none that backup wrote.
+    """
+    settings = CoordinatorSettings.load(config)
+    with closing(open_store(settings, make=True)) as store:
+        report = restore(path, store.database)
+        if not store.events(STREAM):
+            raise InputError(
+                f"{path} is restored, and holds no campaign '{settings.campaign.name}': set"
+                " campaign.name to one of its own"
+            )
+    return f"{report.events} events in {report.streams} streams are back, all chains whole"
+
+
+def check_store(config: Path) -> Row:
+    """Check the store, and say where each stream ends.
+
+    Written down elsewhere, the ends show later whether a stream was cut short.
+    """
+    with _store_of(config) as (_, store):
+        report = verify(store.database)
+        heads = {f"head of {head.stream}": f"{head.version} {head.hash}" for head in store.heads()}
+    return {
+        "events": report.events,
+        "streams": report.streams,
+        "artifacts": report.artifacts,
+        **heads,
+        "faults": "; ".join(report.faults),
+    }

@@ -1,0 +1,109 @@
+"""Heads on the wire: the model that is learned, and what is asked about it."""
+
+from dataclasses import dataclass
+
+from fieldvote.codec import FloatVector, IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadModel:
+    """A softmax head over a device-side representation of the backbone's embedding.
+
+    Attributes:
+        parent: Digest of the version this one was trained from; empty for the first.
+        classes: k.
+        mean: What is subtracted from each embedding dimension. Shape (d,).
+        scale: What each dimension is divided by. Shape (d,).
+        gain: What a standardised dimension is multiplied by.
+        clip: Largest standardised value let through.
+        recentre: Share of the device's own mean that is taken out, 0 to 1.
+        fourier: Number of random Fourier features beside the plain ones.
+        bandwidth: Width of the kernel those features approximate.
+        amplitude: Largest value of one such feature.
+        seed: Names the random projection of those features.
+        weights: Fixed-point weights, row-major. Shape (p * k,).
+    """
+
+    parent: str
+    classes: int
+    mean: FloatVector
+    scale: FloatVector
+    gain: float
+    clip: float
+    recentre: float
+    fourier: int
+    bandwidth: float
+    amplitude: float
+    seed: int
+    weights: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GradientRequest:
+    """One step of solving the head: your gradient at the head of this model.
+
+    Attributes:
+        round: Which round.
+        step: Which step of the round.
+        model: The head to differentiate at, with its representation.
+        vote_weight: Largest weight of one voted item, relative to one answered item.
+        label_model: Parameters of the label model; empty without one.
+        epochs: 0 asks for a gradient; more asks for weights after that many local epochs.
+        l2_per_item: Strength of the L2 penalty per unit of weight, for local epochs only.
+    """
+
+    round: int
+    step: int
+    model: HeadModel
+    vote_weight: float
+    label_model: FloatVector
+    epochs: int
+    l2_per_item: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GradientReply:
+    """A gradient, or locally trained weights, in fixed point."""
+
+    round: int
+    step: int
+    sums: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """How often is this head right on your labeled items that are never trained on?"""
+
+    round: int
+    model: HeadModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluateReply:
+    """Confusion counts, truth by row. Shape (k * k,)."""
+
+    round: int
+    confusion: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """Serve this head from now on, unless you were told so of a later one.
+
+    Attributes:
+        round: The round that made it.
+        serial: Counts up with every head that is rolled out or taken back.
+        model: The head; None for what the task's own model says.
+    """
+
+    round: int
+    serial: int
+    model: HeadModel | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeReply:
+    """Which head is served now, by its serial."""
+
+    round: int
+    serial: int
