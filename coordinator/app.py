@@ -147,17 +147,23 @@ class _InLanes:
         """
         now_s = time.monotonic()
         end_s, wanted = now_s + wait_s, set(names)
+        # another exchange may look in turns with this one: what it looks for stays due
         self._due_s = {
-            n: due_s for n, due_s in self._due_s.items() if n in wanted | set(self._began_s)
+            n: due_s
+            for n, due_s in self._due_s.items()
+            if n in wanted | set(self._began_s) or due_s > now_s - _KEPT_S
         }
         for name in wanted - set(self._due_s):
             self._due_s[name] = now_s + _FIRST_LOOK_S
         while wanted:
+            while not self._done.empty():
+                self._wait(0.0, len(wanted))
             came = [m for n in wanted & set(self._found) for m in self._found.pop(n)]
             now_s = time.monotonic()
+            if not came:
+                self._start(wanted, now_s)  # also for who does not wait, and will look again
             if came or now_s > end_s:
                 return came
-            self._start(wanted, now_s)
             next_s = min((self._due_s[n] for n in wanted - set(self._began_s)), default=end_s)
             self._wait(
                 min(max(next_s - now_s, _FIRST_WAIT_S), max(end_s - now_s, 0.0)), len(wanted)

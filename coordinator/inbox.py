@@ -207,6 +207,7 @@ class Inbox:
             width: Inputs of the head, which the head sums are over.
         """
         delivered = 0
+        sums: dict[str, list[NDArray[np.int64]]] = {}
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, AnswersReply)
             if reply is None or not self._is_of(round_number, reply.round):
@@ -217,12 +218,14 @@ class Inbox:
                 continue
             if not self._store.admit(message_name(round_number, ANSWERS, device)):
                 continue
-            self._store.add(ANCHORS, reply.anchors)
-            for name, vector in ((LABELED, reply.labeled), (VOTED, reply.voted)):
+            brought = ((ANCHORS, reply.anchors), (LABELED, reply.labeled), (VOTED, reply.voted))
+            for name, vector in brought:
                 if len(vector):
-                    self._store.add(name, vector)
+                    sums.setdefault(name, []).append(vector)
             self._store.mark_delivered(device, items)
             delivered += len(items)
+        for name, vectors in sums.items():
+            self._store.add_many(name, vectors)
         return delivered
 
     def gradients(

@@ -11,15 +11,15 @@ and every reply is counted once. Replies that are only summed for this round are
 until the exchange is closed; after a crash they are asked for again.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 from math import ceil
 
 from coordinator.rounds.clock import Clock, after, is_over
-from coordinator.rounds.events import Asked, Closed, Event, ExchangeName, Extended
+from coordinator.rounds.events import Asked, Closed, Event, Extended
 from coordinator.rounds.machine import Exchange, RoundState
+from coordinator.rounds.question import Question, Rest, Verdict, judge
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.transport import Transport
@@ -27,81 +27,8 @@ from fieldvote.records import DeviceId
 
 _PULL_S = 0.4
 _LOOK_AGAIN = timedelta(seconds=1)  # for devices that were away
+_GRACE = timedelta(seconds=15)  # after a start, for devices to find us again
 _REPLY_BYTES = 1 << 16  # what is set aside for a reply before the first one of its kind was seen
-
-
-class Verdict(Enum):
-    """What becomes of an exchange now."""
-
-    WAIT = "wait for more replies"
-    CLOSE = "enough have answered"
-    ASK_AGAIN = "too few have answered"
-
-
-def judge(*, came: int, waiting: int, goal: int, minimum: int, over: bool) -> Verdict:
-    """Return what becomes of an exchange.
-
-    Args:
-        came: Replies that are in.
-        waiting: Requests that are still on their way; a device that is away or failed has none.
-        goal: So many replies close it at once.
-        minimum: With fewer it is never closed.
-        over: Whether its window has ended.
-
-    >>> judge(came=3, waiting=1, goal=3, minimum=2, over=False).name
-    'CLOSE'
-    >>> judge(came=1, waiting=0, goal=3, minimum=2, over=False).name
-    'ASK_AGAIN'
-    """
-    if came >= goal:
-        return Verdict.CLOSE
-    if waiting and not over:
-        return Verdict.WAIT
-    return Verdict.CLOSE if came >= minimum else Verdict.ASK_AGAIN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """Why nothing can be done now.
-
-    Attributes:
-        about: What is waited for, for people.
-        until: When something happens by itself; empty where only others can make it happen.
-    """
-
-    about: str
-    until: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of devices in one leg of an exchange.
-
-    Attributes:
-        name: Which exchange.
-        requests: Makes the requests; called when it is opened, and again after a crash if they are
-            not kept.
-        count: Takes replies in, inside a transaction if requests are kept; else it returns whose
-            replies are of use.
-        leg: Which message of an exchange that has several.
-        keeps: Whether requests change a device, and are kept until their replies are counted.
-        share: Share of those asked that must answer.
-        least: How many must answer at least, if so many are asked.
-        spare: Share of those asked that need not be waited for.
-        carrying: Items whose answers are on their way with the requests.
-        close: Keeps what the replies add up to, inside the closing transaction; returns its digest.
-    """
-
-    name: ExchangeName
-    requests: Callable[[], Mapping[DeviceId, bytes]]
-    count: Callable[[Mapping[DeviceId, bytes]], Collection[DeviceId]]
-    leg: int = 0
-    keeps: bool = False
-    share: float = 0.0
-    least: int = 0
-    spare: float = 0.0
-    carrying: Sequence[bytes] = ()
-    close: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -110,6 +37,7 @@ class _Flight:
 
     Attributes:
         attempt: Which.
+        began: When this process took it up.
         counted: Whose replies are in.
         asked: Who was sent the request in this attempt.
         tickets: Requests on their way.
@@ -119,6 +47,7 @@ class _Flight:
     """
 
     attempt: int
+    began: datetime
     counted: set[DeviceId]
     asked: set[DeviceId] = field(default_factory=set)
     tickets: dict[str, DeviceId] = field(default_factory=dict)
@@ -173,7 +102,7 @@ class Exchanges:
             waiting=len(flight.tickets),
             goal=exchange.goal,
             minimum=exchange.minimum,
-            over=is_over(exchange.until, self._clock.now(), exchange.window_s),
+            over=self._is_over(exchange, flight),
         )
         match verdict:
             case Verdict.CLOSE:
@@ -226,9 +155,12 @@ class Exchanges:
         if flight is None:
             kept = self._store.expected(state.number, phase_of(question)) if question.keeps else {}
             counted = everybody - set(kept) if question.keeps else set()
-            flight = self._flights[key] = _Flight(attempt=exchange.attempt, counted=counted)
+            flight = self._flights[key] = _Flight(
+                attempt=exchange.attempt, began=self._clock.now(), counted=counted
+            )
         elif flight.attempt != exchange.attempt:
             flight.attempt, flight.looked = exchange.attempt, None
+            flight.began = self._clock.now()
             flight.asked, flight.tickets = set(), {}
         now = self._clock.now()
         absent = everybody - flight.counted - flight.asked
@@ -256,6 +188,15 @@ class Exchanges:
         flight.asked |= devices
         flight.down += sum(len(blob) for blob in blobs.values())
         flight.tickets |= self._transport.push(blobs, ttl_s=exchange.window_s)
+
+    def _is_over(self, exchange: Exchange, flight: _Flight) -> bool:
+        """Return whether a window has ended, and devices had time to come back to us.
+
+        One that ran out while no coordinator was there has been heard by nobody.
+        """
+        now = self._clock.now()
+        grace = min(timedelta(seconds=exchange.window_s), _GRACE)
+        return is_over(exchange.until, now, exchange.window_s) and now - flight.began >= grace
 
     def _pull(self, flight: _Flight) -> dict[DeviceId, bytes]:
         """Return replies that are new; who failed is not waited for any longer."""
@@ -308,7 +249,7 @@ class Exchanges:
     def _ask_again(self, state: RoundState, exchange: Exchange, flight: _Flight) -> Rest | None:
         """Open the window anew: at once where it has run out, else when it has."""
         now = self._clock.now()
-        if not is_over(exchange.until, now, exchange.window_s):
+        if not self._is_over(exchange, flight):
             return _waiting(exchange, flight)
         with self._store.transaction():
             self._record(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.rounds.events import ExchangeName
-from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.question import Question, Rest
 from fieldvote.codec import IntVector, decode, encode
 from fieldvote.heads import EvaluateRequest
 from fieldvote.records import (

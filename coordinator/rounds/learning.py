@@ -19,10 +19,11 @@ from coordinator.rounds.events import (
     Snapshotted,
     Trained,
 )
-from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.judging import NOTHING, Judging, LegSums
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
 from fieldvote.heads import GradientRequest, HeadModel

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import Planned, RoundKind
-from coordinator.rounds.exchange import Rest
 from coordinator.rounds.machine import Phase, serial_of
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store

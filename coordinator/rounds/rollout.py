@@ -13,11 +13,12 @@ from coordinator.rounds.events import (
     RolledOut,
     Tried,
 )
-from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.gate import compared, is_clearly_worse
 from coordinator.rounds.judging import Judging
 from coordinator.rounds.machine import RoundState, serial_of
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.question import Question, Rest
 from fieldvote.heads import ServeRequest
 from fieldvote.records import (
     DeviceId,
@@ -88,7 +89,7 @@ class Rollout:
             self._record(RolledOut(round=state.number, devices=len(exchange.came)))
         return None
 
-    def take_back(self, state: RoundState, reason: str) -> None:
+    def take_back(self, state: RoundState, reason: str, settles: str = "") -> None:
         """Give every device that may have the head the one before it."""
         model = self._parts.shelf.get(state.parent) if state.parent else None
         serial = serial_of(state.number) + 1
@@ -101,6 +102,8 @@ class Rollout:
                 state.number, "revert", dict.fromkeys(self._store.devices(), blob)
             )
             self._record(Reverted(round=state.number, reason=reason))
+            if settles:
+                self._store.settle(settles)
 
     def _canaries(self) -> list[DeviceId]:
         """Return the devices that try a head first."""

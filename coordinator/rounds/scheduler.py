@@ -23,7 +23,7 @@ from coordinator.rounds.events import (
     dump_event,
     load_event,
 )
-from coordinator.rounds.exchange import Exchanges, Rest
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.judging import Judging
 from coordinator.rounds.late import Late
 from coordinator.rounds.learning import Learning
@@ -31,6 +31,7 @@ from coordinator.rounds.machine import Phase, RoundState
 from coordinator.rounds.machine import served as is_served
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates
+from coordinator.rounds.question import Rest
 from coordinator.rounds.rollout import Rollout
 from coordinator.rounds.steps import Steps
 from fieldvote.errors import (
@@ -183,8 +184,11 @@ class Scheduler:
             self._most = before
         return self.state
 
-    def obey(self, command: Command) -> None:
+    def obey(self, command: Command, *, settles: str = "") -> None:
         """Do what a person asked for, now.
+
+        The row of the store that asks for it is settled in the same transaction: a crash neither
+        loses a command nor has it done twice.
 
         Raises:
             InputError: the round is not where that could be done.
@@ -194,29 +198,29 @@ class Scheduler:
         match command.what:
             case "plan":
                 event = self._planner.plan(self._campaign, kind=command.kind, budget=command.budget)
-                self._append(event)
+                self._append(event, settles)
             case "pause":
-                self._append(Paused(round=command.round, reason=command.reason))
+                self._append(Paused(round=command.round, reason=command.reason), settles)
             case "resume":
-                self._append(Resumed(round=command.round))
+                self._append(Resumed(round=command.round), settles)
             case "abort" if is_served(state):
-                self._rollout.take_back(state, command.reason)
+                self._rollout.take_back(state, command.reason, settles)
                 self._settle()
             case "abort":
-                self._append(Abandoned(round=command.round, reason=command.reason))
+                self._append(Abandoned(round=command.round, reason=command.reason), settles)
 
     def _obeyed(self) -> bool:
         """Do what people asked for since the last look. Return whether there was anything."""
         owed = [row for row in self._parts.store.owed() if row.kind == COMMAND]
         for row in owed:
             try:
-                self.obey(Command.from_json(row.body))
+                self.obey(Command.from_json(row.body), settles=row.key)
             except (StoreError, FencedError):
                 raise  # it stays asked for
             except (InputError, UnavailableError) as err:
                 self._say(f"'{row.body.decode()}' was asked for and cannot be done: {err}")
-            with self._parts.store.transaction():
-                self._parts.store.settle(row.key)
+                with self._parts.store.transaction():
+                    self._parts.store.settle(row.key)
         return bool(owed)
 
     def _planned(self) -> Rest | None:
@@ -288,7 +292,7 @@ class Scheduler:
         self._parts.store.append(STREAM, version, *dump_event(event))
         self._pending.append(event)
 
-    def _append(self, event: Event) -> None:
+    def _append(self, event: Event, settles: str = "") -> None:
         """Append an event in a transaction of its own; one that changes nothing is refused.
 
         Raises:
@@ -296,11 +300,13 @@ class Scheduler:
         """
         if advance_campaign(self._campaign, event) is self._campaign:
             where = self._campaign.rounds.get(event.round, RoundState()).phase.value
-            done_to = _DONE_TO[type(event)]
+            done_to = type(event).__name__.lower()
             raise InputError(f"round {event.round} cannot be {done_to}: it is {where}")
         try:
             with self._parts.store.transaction():
                 self._record(event)
+                if settles:
+                    self._parts.store.settle(settles)
         except BaseException:
             self._pending = []
             raise
@@ -334,12 +340,3 @@ class Scheduler:
         for kind, body in self._parts.store.events(STREAM, after=self._version - 1):
             self._campaign = advance_campaign(self._campaign, load_event(kind, body))
             self._version += 1
-
-
-_DONE_TO: dict[type[Event], str] = {
-    Planned: "planned",
-    Paused: "paused",
-    Resumed: "resumed",
-    Abandoned: "given up",
-    Quarantined: "quarantined",
-}

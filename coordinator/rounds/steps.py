@@ -14,10 +14,11 @@ from coordinator.models.totals import model_to_start_from
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import after, is_over
 from coordinator.rounds.events import Event, Fitted, Labeled, Opened, Resolved, Selected
-from coordinator.rounds.exchange import Exchanges, Question, Rest
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.planning import NO_LIMIT, affordable, to_micro
+from coordinator.rounds.question import Question, Rest
 from coordinator.rounds.selection import grant, pack_offers, random_offers
 from coordinator.store.budget import Resource
 from fieldvote.heads import HeadModel

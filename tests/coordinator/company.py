@@ -156,6 +156,7 @@ class Company:
         log = self.folder / f"{name}.log"
         pid = os.fork()
         if pid == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest has its own use of it
             signal.alarm(LONGEST_S)
             os._exit(self._driven(name, log, trap))
         self.coordinators.append(Coordinator(pid, log))

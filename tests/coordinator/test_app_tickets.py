@@ -115,3 +115,21 @@ def test_a_transport_apart_knows_nothing_of_the_tickets_of_the_rounds() -> None:
     tickets = rounds.push({ONE: b"x"}, ttl_s=5.0)
     assert pulled(rounds.apart(), tickets, within_s=0.2) == {}
     assert pulled(rounds, tickets) == {1: b"x from 1"}
+
+
+@pytest.mark.parametrize("lanes", [0, 4])
+@pytest.mark.parametrize("between", [False, True], ids=["alone", "between looks for others"])
+def test_who_looks_again_and_again_without_waiting_gets_what_has_come(
+    lanes: int, between: bool
+) -> None:
+    transport = GridTransport(lane_grid(2) if lanes else grid_of(), lanes=lanes)
+    late = transport.push({ONE: b"late"}, ttl_s=5.0)
+    found: list[bytes | None] = []
+    end_s = time.monotonic() + 3.0
+    while not found and time.monotonic() < end_s:
+        found = [came.reply for came in transport.pull(tuple(late), wait_s=0.0)]
+        if between:
+            others = transport.push({TWO: b"now"}, ttl_s=5.0)
+            assert pulled(transport, others, within_s=1.0) == {2: b"now from 2"}
+        time.sleep(0.01)
+    assert found == [b"late from 1"]

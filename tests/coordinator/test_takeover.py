@@ -18,14 +18,8 @@ import pytest
 from coordinator import driving
 from coordinator.store.leases import Lease
 from fieldvote.errors import FencedError
-from fieldvote.records import (
-    AnswersReply,
-    CollectReply,
-    GradientReply,
-    Reply,
-    ServeReply,
-    SurveyReply,
-)
+from fieldvote.heads import GradientReply, ServeReply
+from fieldvote.records import AnswersReply, CollectReply, Reply, SurveyReply
 from tests.coordinator.company import LONGEST_S, Company, Coordinator, Trap
 from tests.coordinator.rounds.crash import DEVICES, Outcome
 from tests.doubles.postgres import PostgresServer, postgres_server

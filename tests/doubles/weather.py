@@ -41,19 +41,26 @@ class Weather:
 
 @dataclass(slots=True)
 class StormyNetwork:
-    """Carries requests to handlers through the weather."""
+    """Carries requests to handlers through the weather.
+
+    Attributes:
+        handlers: Who answers for a device.
+        clock: The time; waiting turns it.
+        weather: How bad it is.
+        rng: Draws every accident.
+        answered: Every request that was answered, whoever heard of it, with the reply.
+    """
 
     handlers: Mapping[DeviceId, Handler]
     clock: TurnedClock
     weather: Weather
     rng: np.random.Generator
-    after_handling: Callable[[], None] = lambda: None
     _events: list[tuple[datetime, int, str, DeviceId, bytes, str]] = field(default_factory=list)
     _arrived: dict[str, list[Came]] = field(default_factory=dict)
     _cut: set[DeviceId] = field(default_factory=set)
     _changes_at: datetime | None = None
     _count: "count[int]" = field(default_factory=count)
-    handled: int = 0
+    answered: list[tuple[DeviceId, bytes, bytes]] = field(default_factory=list)
 
     def devices(self) -> tuple[DeviceId, ...]:
         """Return who is not cut off."""
@@ -108,8 +115,7 @@ class StormyNetwork:
                 reply = self.handlers[device](blob)
             except FieldvoteError:
                 continue
-            self.handled += 1
-            self.after_handling()
+            self.answered.append((device, blob, reply))
             if self.rng.random() >= self.weather.lost:
                 self._later("reply", device, reply, ticket)
 

@@ -10,11 +10,18 @@ import pytest
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("[a-z]*.py"))
 NEEDS_DATA = {"label_model", "redaction"}
+LONG = {"fleet", "slow_link"}  # a minute each even so; what they measure has tests of its own
 COLUMNS = {"what", "ours", "unit", "peer", "peer_name", "ratio", "target", "met"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=script.stem, marks=[pytest.mark.nightly] * (script.stem in LONG))
+        for script in SCRIPTS
+    ],
+)
 def test_a_quick_run_prints_one_object_of_rows(script: Path) -> None:
     if script.stem in NEEDS_DATA and not os.environ.get("FIELDVOTE_DATA"):
         pytest.skip("FIELDVOTE_DATA is not set")

@@ -2,8 +2,8 @@
 
 from coordinator.labels.desk import Desk, Elsewhere
 from coordinator.models.shelf import digest_of
-from coordinator.rounds.exchange import Rest
 from coordinator.rounds.machine import Phase
+from coordinator.rounds.question import Rest
 from edge.agent import served_by
 from fieldvote.records import MaskedItem
 from tests.coordinator.rounds.campaign import (

@@ -19,6 +19,7 @@ from pathlib import Path
 from sqlalchemy import event, select
 
 from coordinator.rounds.campaign import STREAM
+from coordinator.rounds.commands import COMMAND, Command
 from coordinator.rounds.scheduler import Scheduler
 from coordinator.settings import CampaignSettings, PaceSettings
 from coordinator.store.budget import Resource
@@ -154,6 +155,9 @@ def play(world: World, fuse: Fuse, settings: CampaignSettings) -> None:
         _watch(store, fuse)
         network = FusedTransport(fleet.transport(), fuse)
         clock = TurnedClock()
+        if not store.events(STREAM):
+            # asked for before anything began, and done by whoever comes to it
+            store.owe("one", COMMAND, Command(what="plan", kind="incident").to_json())
         parts = make_parts(store, network, settings=settings, clock=clock)
         scheduler = Scheduler(parts, rounds=ROUNDS)
         for _ in range(_MOST_TURNS):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.rounds.commands import Command
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.scheduler import Scheduler
 from coordinator.store.campaign import Store
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.slow  # a campaign at every site of it
 
 _NUMBERS = count()
 _AT_ONCE = 2
+_FEW = 12
 
 
 class Bench:
@@ -66,6 +68,11 @@ class Bench:
     def first_of_each_site(self) -> list[int]:
         """Return the points at which a site is passed for the first time."""
         return [n for n, site in enumerate(self.sites) if self.sites.index(site) == n]
+
+    def boundaries(self) -> list[int]:
+        """Return those of them that are not inside a transaction, which a kill undoes."""
+        outer = ("push", "pull", "COMMIT")
+        return [n for n in self.first_of_each_site() if self.sites[n].split()[1] in outer]
 
     def traces(self, points: Sequence[int]) -> list[str]:
         """Die once at each of these points, go on, and return where that left a trace."""
@@ -136,11 +143,19 @@ def test_the_campaign_that_is_interrupted_below_is_a_whole_one(on_sqlite: Bench)
     # every device has given, learnt, and serves the newest head
     assert len(on_sqlite.whole.devices) == DEVICES
     assert {serial for *_, serial in on_sqlite.whole.devices.values()} == {2 * ROUNDS}
-    assert on_sqlite.whole.rows["pending"] == on_sqlite.whole.rows["outbox"] == []
+    assert on_sqlite.whole.rows["pending"] == []
+    assert [settled for *_, settled in on_sqlite.whole.rows["outbox"]] == [True]
 
 
-def test_a_kill_at_any_site_changes_nothing_of_what_the_campaign_comes_to(bench: Bench) -> None:
-    assert bench.traces(bench.first_of_each_site()) == []
+def test_a_kill_at_any_site_changes_nothing_of_what_the_campaign_comes_to(
+    on_sqlite: Bench,
+) -> None:
+    assert on_sqlite.traces(on_sqlite.first_of_each_site()) == []
+
+
+def test_a_kill_around_any_commit_changes_nothing_on_postgres(on_postgres: Bench) -> None:
+    assert len(on_postgres.boundaries()) > 40
+    assert on_postgres.traces(on_postgres.boundaries()) == []
 
 
 @pytest.mark.nightly
@@ -190,19 +205,26 @@ def _devices_forget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pool, "remember", lambda _self, _request, _reply: None)
 
 
-def _tells_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
-    """A step acts on the state it is about to store: the effect comes before the commit."""
-    record = Scheduler._record
+def _settles_before_it_obeys(patch: pytest.MonkeyPatch) -> None:
+    """What was asked for is crossed out first, and done then."""
+    obey = Scheduler.obey
 
-    def early(self: Scheduler, event: object) -> None:
-        record(self, event)  # type: ignore[arg-type]  # a mutant
-        pending, self._pending = list(self._pending), self._pending
-        if type(event).__name__ == "Asked" and pending:
-            requests = self._parts.store.expected(event.round, event.exchange)  # type: ignore[attr-defined]  # a mutant
-            tickets = self._parts.transport.push(requests, ttl_s=1.0)
-            self._parts.transport.pull(tuple(tickets), wait_s=0.0)
+    def early(self: Scheduler, command: Command, *, settles: str = "") -> None:
+        self._parts.store.settle(settles)
+        obey(self, command)
 
-    patch.setattr(Scheduler, "_record", early)
+    patch.setattr(Scheduler, "obey", early)
+
+
+def _obeys_before_it_settles(patch: pytest.MonkeyPatch) -> None:
+    """What was asked for is done first, and crossed out in a transaction of its own."""
+    obey = Scheduler.obey
+
+    def late(self: Scheduler, command: Command, *, settles: str = "") -> None:
+        obey(self, command)
+        self._parts.store.settle(settles)
+
+    patch.setattr(Scheduler, "obey", late)
 
 
 MUTANTS = {
@@ -210,7 +232,8 @@ MUTANTS = {
     "requests are kept in memory only": _keeps_no_requests,
     "an exchange is closed before its replies are counted": _closes_before_it_counts,
     "devices forget what they answered": _devices_forget,
-    "devices are asked before it is stored that they were": _tells_before_it_is_stored,
+    "a command is crossed out before it is done": _settles_before_it_obeys,
+    "a command is crossed out after it was done": _obeys_before_it_settles,
 }
 
 
@@ -219,7 +242,8 @@ def test_a_protection_that_is_taken_out_is_noticed(
     on_sqlite: Bench, monkeypatch: pytest.MonkeyPatch, mutant: str
 ) -> None:
     MUTANTS[mutant](monkeypatch)
-    for point in on_sqlite.first_of_each_site():
-        if on_sqlite.traces([point]):
+    points = on_sqlite.first_of_each_site()
+    for few in (points[n::_FEW] for n in range(_FEW)):
+        if on_sqlite.traces(few):
             return
     raise AssertionError(f"no kill shows that {mutant}")

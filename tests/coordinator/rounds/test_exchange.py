@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.rounds.events import Asked, Closed, Event, Extended, Planned
-from coordinator.rounds.exchange import Exchanges, Question, Rest, Verdict, judge
+from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import advance, replay
 from coordinator.rounds.planning import NO_LIMIT
+from coordinator.rounds.question import Question, Rest, Verdict, judge
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import open_store
 from coordinator.store.rows import message_name

@@ -114,7 +114,7 @@ def test_a_head_that_is_out_can_be_taken_back_by_command(campaign: ByHand) -> No
     assert campaign.phases()[2] is Phase.ROLLED_BACK
     assert campaign.events(Reverted)[0].reason == "complaints"
     assert heads_of(campaign) == {good}
-    with pytest.raises(InputError, match="given up"):
+    with pytest.raises(InputError, match="abandoned"):
         campaign.scheduler.obey(Command(what="abort", round=2))
 
 

@@ -182,6 +182,23 @@ def test_a_store_that_takes_nothing_ends_a_step_with_one_error_and_costs_the_cam
     assert met > turns // 6
 
 
+def test_replies_that_came_and_could_not_be_stored_are_asked_for_again(
+    tmp_path: Path, undisturbed: tuple[int, Outcome]
+) -> None:
+    world = Small(tmp_path / "one")
+    with closing(Play(world)) as play:
+        while not any(
+            isinstance(event, Asked) and event.exchange == "answers"
+            for event in play.scheduler.events
+        ):
+            play.turn()
+        # an exchange that may close without anybody: who answered must not be taken for silent
+        with read_only(play.store):
+            assert "may not be written to" in play.run_into_trouble()
+        play.run()
+    assert outcome(world).differs_from(undisturbed[1]) == ""
+
+
 def test_a_file_that_may_only_be_read_is_refused_in_one_line_and_left_as_it_is(
     tmp_path: Path,
 ) -> None:
@@ -191,7 +208,7 @@ def test_a_file_that_may_only_be_read_is_refused_in_one_line_and_left_as_it_is(
     path.chmod(0o444)
     folder.chmod(0o555)
     try:
-        for place in (tmp_path, *list(tmp_path.parents)[:2]):
+        for place in (tmp_path, *list(tmp_path.parents)[:3]):
             if not place.stat().st_mode & 0o005:
                 place.chmod(0o755)  # for whoever we are in a moment
         with nobody(), pytest.raises(StoreError) as caught:

@@ -122,7 +122,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
     assert (sorted(shared.iterdir()) if shared.is_dir() else None) == before
 
 
-@pytest.mark.parametrize("scenario", [DIGITS, TEXTS], ids=["digits", "messages"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(DIGITS, id="digits"),
+        pytest.param(TEXTS, id="messages", marks=pytest.mark.nightly),
+    ],
+)
 def test_flower_and_in_process_report_the_same_from_the_same_seed(
     place: Place, scenario: str
 ) -> None:
