@@ -17,7 +17,6 @@ from coordinator.rounds.events import (
     Event,
     Extended,
     Paused,
-    Planned,
     Quarantined,
     Resumed,
     dump_event,
