@@ -30,6 +30,7 @@ from tests.doubles.weather import StormyNetwork, Weather
 pytestmark = pytest.mark.slow  # a campaign for each seed
 
 _ROUNDS = 3
+_SEEDS = 50
 _LABELS = 8
 _HOURS = 48
 _BAD_DISK, _CRASH = 0.02, 0.01
@@ -162,18 +163,20 @@ def weather(seed: int, *, bad_disk: float = _BAD_DISK, crashes: float = _CRASH) 
             storm.check_the_end()
     except AssertionError as err:
         here = Path(__file__).relative_to(Path(__file__).parents[3])
-        raise AssertionError(
-            f"{err}\nagain: python -m pytest -m '' '{here}::test_a_storm[{seed}]'"
-        ) from err
+        test, mark = "test_a_storm", "slow"
+        if seed >= _SEEDS:
+            test, mark = "test_a_storm_in_the_night", "nightly"
+        again = f"python -m pytest -m {mark} '{here}::{test}[{seed}]'"
+        raise AssertionError(f"{err}\nagain: {again}") from err
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(_SEEDS))
 def test_a_storm(seed: int) -> None:
     weather(seed)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(50, 1000))
+@pytest.mark.parametrize("seed", range(_SEEDS, 1000))
 def test_a_storm_in_the_night(seed: int) -> None:
     weather(seed)
 
@@ -226,3 +229,22 @@ def test_a_protection_that_is_taken_out_is_noticed(
         except Exception:  # a house that falls apart is noticed too
             return
     raise AssertionError(f"no storm shows that {mutant}")
+
+
+@pytest.mark.parametrize(
+    ("seed", "again"),
+    [
+        (3, "pytest -m slow 'tests/coordinator/rounds/test_storms.py::test_a_storm[3]'"),
+        (57, "test_storms.py::test_a_storm_in_the_night[57]'"),
+    ],
+)
+def test_a_storm_that_fails_says_how_to_see_it_again(
+    monkeypatch: pytest.MonkeyPatch, seed: int, again: str
+) -> None:
+    def fail(_self: Storm) -> None:
+        raise AssertionError("something does not hold")
+
+    monkeypatch.setattr(Storm, "check", fail)
+    with pytest.raises(AssertionError) as caught:
+        weather(seed)
+    assert again in str(caught.value)
