@@ -47,9 +47,9 @@ $(WHEELS): | $(STAMP)
 			|| { echo "flwr $$version was not downloaded: see $(@D)/pip.log, then make compat"; exit 0; }; \
 	done; touch $@
 
-# three at a time even on two cores: most of the slow ones wait for programs
+# as many at a time as there are cores: most of the slow ones wait for programs
 test: $(STAMP) $(WHEELS)
-	$(BIN)/python -m pytest -q -n 3 --maxschedchunk 4
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -q -m nightly --timeout=36000

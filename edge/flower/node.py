@@ -72,6 +72,14 @@ class LightNode:
 
     def run(self) -> None:
         """Join, and answer until stopped; nothing that fails ends it."""
+        try:
+            self._run()
+        finally:
+            # a call that was under way when we were told to stop may have opened the line anew
+            self._session.hang_up()
+
+    def _run(self) -> None:
+        """Look for messages until stopped."""
         heard_s, failures = time.monotonic(), 0
         while not self._stop.is_set():
             try:

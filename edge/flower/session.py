@@ -195,6 +195,10 @@ class Session:
         reply = SendNodeHeartbeatResponse
         return wire.calls("send-node-heartbeat", [request], reply, timeout_s=5.0)[0].success
 
+    def hang_up(self) -> None:
+        """Let go of the line; whoever calls has made the last call of this session's thread."""
+        self._wire.close()
+
     def _beat_until_stopped(self) -> None:
         """Send heartbeats a little early, and say when we are not known any more."""
         wire = self._wires()
