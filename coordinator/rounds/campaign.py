@@ -47,6 +47,8 @@ class CampaignState:
         model: Digest of the newest head that no gate refused; new rounds start from it.
         served: Digest of the head the fleet serves; empty before the first roll-out.
         served_since: The round that rolled it out.
+        served_serial: Its head's place in the order of heads.
+        serial: The highest place a head was given; the next is two more.
         scored: Confusion counts of `model` on held-out devices.
         judged: The same of the head that is judged now.
         labels: How many labels were resolved.
@@ -59,6 +61,8 @@ class CampaignState:
     model: str = ""
     served: str = ""
     served_since: int = 0
+    served_serial: int = 0
+    serial: int = 0
     scored: tuple[int, ...] = ()
     judged: tuple[int, ...] = ()
     labels: int = 0
@@ -115,9 +119,16 @@ def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
 def _moved_on(campaign: CampaignState, before: RoundState, after: RoundState) -> CampaignState:
     """Return the campaign with what follows from a round's change of phase."""
     if before.phase is Phase.GATE and after.phase in (Phase.CANARY, Phase.DONE):
-        campaign = replace(campaign, model=after.model, scored=campaign.judged)
+        campaign = replace(
+            campaign,
+            model=after.model,
+            scored=campaign.judged,
+            serial=max(campaign.serial, after.serial),
+        )
     if before.phase is Phase.ROLLING_OUT and after.phase is Phase.DONE:
-        campaign = replace(campaign, served=after.model, served_since=after.number)
+        campaign = replace(
+            campaign, served=after.model, served_since=after.number, served_serial=after.serial
+        )
     if after.phase is Phase.ROLLED_BACK and campaign.model == after.model:
         served = after.parent if campaign.served == after.model else campaign.served
         campaign = replace(campaign, model=after.parent, served=served, scored=())
@@ -171,6 +182,8 @@ def load_campaign(snapshot: bytes) -> CampaignState:
         model=flat.model,
         served=flat.served,
         served_since=flat.served_since,
+        served_serial=flat.served_serial,
+        serial=flat.serial,
         scored=flat.scored,
         judged=flat.judged,
         labels=flat.labels,
@@ -210,6 +223,8 @@ class _Flat:
     model: str
     served: str
     served_since: int
+    served_serial: int
+    serial: int
     scored: tuple[int, ...]
     judged: tuple[int, ...]
     labels: int

@@ -194,11 +194,19 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """The new head is good enough; with roll_out it goes to devices, a few first."""
+    """The new head is good enough; with roll_out it goes to devices, a few first.
+
+    Attributes:
+        round: Which round.
+        reason: How it was judged.
+        roll_out: Whether devices are given it.
+        serial: Its place in the order of heads, which need not be that of rounds.
+    """
 
     round: int
     reason: str
     roll_out: bool
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,7 @@ class RoundState:
         parent: The head before; empty for the first.
         legs: Digests of the sums of this phase's exchanges so far.
         model: Digest of the new head; empty before it is trained.
+        serial: Place of the new head in the order of heads; taking it back is one more.
         rolled_out: Whether the fleet was given the new head.
         reason: Why the round is where it is, if that is not obvious.
     """
@@ -151,6 +152,7 @@ class RoundState:
     parent: str = ""
     legs: tuple[str, ...] = ()
     model: str = ""
+    serial: int = 0
     rolled_out: bool = False
     reason: str = ""
 
@@ -238,7 +240,8 @@ def advance(state: RoundState, event: Event) -> RoundState:
         case Evaluated() if phase is Phase.EVALUATING and closed:
             return state.to(Phase.GATE)
         case Passed() if phase is Phase.GATE:
-            return state.to(Phase.CANARY if event.roll_out else Phase.DONE, reason=event.reason)
+            after = Phase.CANARY if event.roll_out else Phase.DONE
+            return state.to(after, reason=event.reason, serial=event.serial)
         case Refused() if phase is Phase.GATE:
             return state.to(Phase.REJECTED, reason=event.reason)
         case Tried() if phase is Phase.CANARY and closed:
@@ -264,11 +267,6 @@ def advance(state: RoundState, event: Event) -> RoundState:
             return state
         case _:
             assert_never(event)
-
-
-def serial_of(number: int) -> int:
-    """Return what a round's head is called in the order of heads; taking it back is one more."""
-    return 2 * number
 
 
 def served(state: RoundState) -> bool:

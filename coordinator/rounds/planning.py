@@ -6,7 +6,7 @@ from typing import Protocol
 
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import Planned, RoundKind
-from coordinator.rounds.machine import Phase, serial_of
+from coordinator.rounds.machine import Phase
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
@@ -152,8 +152,9 @@ class Planner:
         if not campaign.served or not devices:
             return
         since = campaign.served_since
+        serial = campaign.served_serial
         model = self._parts.shelf.get(campaign.served)
-        request = encode(ServeRequest(round=since, serial=serial_of(since), model=model))
+        request = encode(ServeRequest(round=since, serial=serial, model=model))
         self._parts.store.expect_all(since, "roll_out", dict.fromkeys(devices, request))
 
     def _sample(self, number: int, training: Sequence[DeviceId]) -> list[DeviceId]:

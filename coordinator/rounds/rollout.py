@@ -16,7 +16,7 @@ from coordinator.rounds.events import (
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.gate import compared, is_clearly_worse
 from coordinator.rounds.judging import Judging
-from coordinator.rounds.machine import RoundState, serial_of
+from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from fieldvote.heads import ServeRequest
@@ -55,7 +55,11 @@ class Rollout:
             if is_clearly_worse(campaign.scored, campaign.judged, doubt=rollout.doubt):
                 self._record(Refused(round=state.number, reason=verdict))
             else:
-                self._record(Passed(round=state.number, reason=verdict, roll_out=rollout.enabled))
+                serial = campaign.serial + 2 if rollout.enabled else 0
+                passed = Passed(
+                    round=state.number, reason=verdict, roll_out=rollout.enabled, serial=serial
+                )
+                self._record(passed)
         return None
 
     def canary(self, state: RoundState, campaign: CampaignState) -> Rest | None:
@@ -92,7 +96,7 @@ class Rollout:
     def take_back(self, state: RoundState, reason: str, settles: str = "") -> None:
         """Give every device that may have the head the one before it."""
         model = self._parts.shelf.get(state.parent) if state.parent else None
-        serial = serial_of(state.number) + 1
+        serial = state.serial + 1
         request = ServeRequest(round=state.number, serial=serial, model=model)
         blob = encode(request)
         with self._store.transaction():
@@ -119,7 +123,7 @@ class Rollout:
 
         def requests() -> dict[DeviceId, bytes]:
             model = self._parts.shelf.get(state.model)
-            request = ServeRequest(round=state.number, serial=serial_of(state.number), model=model)
+            request = ServeRequest(round=state.number, serial=state.serial, model=model)
             blob = encode(request)
             return dict.fromkeys(choose(), blob)
 

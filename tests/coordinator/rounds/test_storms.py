@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from coordinator.models.shelf import digest_of
 from coordinator.rounds.campaign import load_state, replay_campaign
 from coordinator.rounds.events import Resolved
 from coordinator.rounds.machine import Phase
@@ -151,8 +152,9 @@ class Storm(Campaign):
         counted = sum(event.answers for event in self.events(Resolved))
         assert counted <= self.store.labels()[0]
         known = self.store.devices()
-        heads = {served_by(self.fleet.pools[device]).serial // 2 for device in known}
-        assert heads == {self.scheduler.campaign.served_since}
+        heads = [served_by(self.fleet.pools[device]).model for device in known]
+        served = {"" if head is None else digest_of(head) for head in heads}
+        assert served == {self.scheduler.campaign.served}
 
 
 def weather(seed: int, *, bad_disk: float = _BAD_DISK, crashes: float = _CRASH) -> None:
