@@ -40,13 +40,13 @@ def take_up(pool: Pool, message: ServeRequest) -> tuple[ServeReply, Callable[[],
 def named(served: ServeRequest) -> str:
     """Return what a served head is called, for people.
 
-    A round's own head has twice its number as serial; one more takes it back.
+    A round's own head has an even serial; an odd one brings the head before it back.
 
     >>> named(ServeRequest(round=0, serial=0, model=None))
     "the task's own model"
     """
     if served.model is None:
         return _OWN
-    if served.serial != 2 * served.round:
+    if served.serial % 2:
         return f"the head before round {served.round}'s, which was taken back"
     return f"head of round {served.round}"

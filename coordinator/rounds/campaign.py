@@ -14,6 +14,7 @@ from coordinator.rounds.events import (
     Opened,
     Planned,
     Resolved,
+    Reverted,
     load_event,
 )
 from coordinator.rounds.machine import Phase, RoundState, advance
@@ -48,7 +49,7 @@ class CampaignState:
         served: Digest of the head the fleet serves; empty before the first roll-out.
         served_since: The round that rolled it out.
         served_serial: Its head's place in the order of heads.
-        serial: The highest place a head was given; the next is two more.
+        serial: The highest place in the order of heads that was given.
         scored: Confusion counts of `model` on held-out devices.
         judged: The same of the head that is judged now.
         labels: How many labels were resolved.
@@ -66,6 +67,17 @@ class CampaignState:
     scored: tuple[int, ...] = ()
     judged: tuple[int, ...] = ()
     labels: int = 0
+
+    def next_serial(self, *, taken_back: bool = False) -> int:
+        """Return the next place in the order of heads: even for a new one, odd for one before it.
+
+        >>> CampaignState(serial=3).next_serial(), CampaignState(serial=4).next_serial()
+        (4, 6)
+        >>> CampaignState(serial=3).next_serial(taken_back=True)
+        5
+        """
+        place = self.serial + 1
+        return place + (place % 2 != taken_back)
 
     @property
     def newest(self) -> RoundState:
@@ -111,6 +123,8 @@ def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
             moved = replace(moved, labels=moved.labels + event.answers)
         case Evaluated():
             moved = replace(moved, judged=event.held_out)
+        case Reverted():
+            moved = replace(moved, serial=max(moved.serial, event.serial))
         case _:
             pass
     return moved if after.phase is before.phase else _moved_on(moved, before, after)
@@ -130,8 +144,15 @@ def _moved_on(campaign: CampaignState, before: RoundState, after: RoundState) ->
             campaign, served=after.model, served_since=after.number, served_serial=after.serial
         )
     if after.phase is Phase.ROLLED_BACK and campaign.model == after.model:
-        served = after.parent if campaign.served == after.model else campaign.served
-        campaign = replace(campaign, model=after.parent, served=served, scored=())
+        campaign = replace(campaign, model=after.parent, scored=())
+    if after.phase is Phase.ROLLED_BACK and campaign.served == after.model:
+        before_it = [n for n, state in campaign.rounds.items() if state.model == after.parent]
+        campaign = replace(
+            campaign,
+            served=after.parent,
+            served_since=max(before_it, default=0) if after.parent else 0,
+            served_serial=campaign.serial,
+        )
     return campaign
 
 

@@ -73,7 +73,7 @@ def ask(
     Raises:
         InputError: the round is not where that can be done.
     """
-    _check(load_state(store)[1], command)
+    check(load_state(store)[1], command)
     key = f"{COMMAND} {entropy(8).hex()}"
     with store.transaction():
         store.owe(key, COMMAND, command.to_json())
@@ -86,14 +86,24 @@ def ask(
     return True
 
 
-def _check(campaign: CampaignState, command: Command) -> None:
-    """Refuse what cannot be done to this round now."""
+def check(campaign: CampaignState, command: Command) -> None:
+    """Return if a command can be obeyed now.
+
+    Raises:
+        InputError: the round is not where that can be done.
+    """
     if command.what == "plan":
         return
     state = campaign.rounds.get(command.round)
     if state is None:
         known = f"the last is {campaign.last}" if campaign.last else "none has begun"
         raise InputError(f"there is no round {command.round} that could be changed; {known}")
+    overtaken = served(state) and state.over and campaign.served_since != state.number
+    if command.what == "abort" and overtaken:
+        raise InputError(
+            f"round {state.number}'s head is served no more: devices have that of round"
+            f" {campaign.served_since}, abort that one"
+        )
     able = {
         "pause": state.active,
         "resume": state.phase in HELD,

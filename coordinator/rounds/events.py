@@ -235,10 +235,11 @@ class RolledOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reverted:
-    """Devices that took the head are given the one before it."""
+    """Devices that took the head are given the one before it, as the newest in their order."""
 
     round: int
     reason: str
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ class RoundState:
         parent: The head before; empty for the first.
         legs: Digests of the sums of this phase's exchanges so far.
         model: Digest of the new head; empty before it is trained.
-        serial: Place of the new head in the order of heads; taking it back is one more.
+        serial: Place of the new head in the order of heads.
         rolled_out: Whether the fleet was given the new head.
         reason: Why the round is where it is, if that is not obvious.
     """

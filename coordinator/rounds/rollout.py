@@ -20,10 +20,7 @@ from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from fieldvote.heads import ServeRequest
-from fieldvote.records import (
-    DeviceId,
-    encode,
-)
+from fieldvote.records import DeviceId, encode
 from fieldvote.rng import stream
 
 _SERVE, _JUDGE_NEW, _JUDGE_OLD = 0, 1, 2  # the legs of a canary
@@ -55,7 +52,7 @@ class Rollout:
             if is_clearly_worse(campaign.scored, campaign.judged, doubt=rollout.doubt):
                 self._record(Refused(round=state.number, reason=verdict))
             else:
-                serial = campaign.serial + 2 if rollout.enabled else 0
+                serial = campaign.next_serial() if rollout.enabled else 0
                 passed = Passed(
                     round=state.number, reason=verdict, roll_out=rollout.enabled, serial=serial
                 )
@@ -78,7 +75,7 @@ class Rollout:
         before = old[0] if old else ()
         verdict = f"on {len(devices)} devices {compared(before, new)}"
         if is_clearly_worse(before, new, doubt=self._settings.rollout.doubt):
-            self.take_back(state, verdict)
+            self.take_back(state, campaign, verdict)
             return None
         with self._store.transaction():
             self._record(Tried(round=state.number, reason=verdict))
@@ -93,10 +90,12 @@ class Rollout:
             self._record(RolledOut(round=state.number, devices=len(exchange.came)))
         return None
 
-    def take_back(self, state: RoundState, reason: str, settles: str = "") -> None:
+    def take_back(
+        self, state: RoundState, campaign: CampaignState, reason: str, settles: str = ""
+    ) -> None:
         """Give every device that may have the head the one before it."""
         model = self._parts.shelf.get(state.parent) if state.parent else None
-        serial = state.serial + 1
+        serial = campaign.next_serial(taken_back=True)
         request = ServeRequest(round=state.number, serial=serial, model=model)
         blob = encode(request)
         with self._store.transaction():
@@ -105,14 +104,14 @@ class Rollout:
             self._store.expect_all(
                 state.number, "revert", dict.fromkeys(self._store.devices(), blob)
             )
-            self._record(Reverted(round=state.number, reason=reason))
+            self._record(Reverted(round=state.number, reason=reason, serial=serial))
             if settles:
                 self._store.settle(settles)
 
     def _canaries(self) -> list[DeviceId]:
         """Return the devices that try a head first."""
         here = self._parts.reachable()
-        count = ceil(self._settings.rollout.canary_share * len(here))
+        count = max(ceil(self._settings.rollout.canary_share * len(here)), 1)
         rng = stream(self._settings.seed, "canary")
         return sorted(here[place] for place in rng.permutation(len(here))[:count].tolist())
 

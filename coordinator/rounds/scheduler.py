@@ -10,7 +10,7 @@ from coordinator.rounds.campaign import (
     dump_campaign,
     load_state,
 )
-from coordinator.rounds.commands import COMMAND, Command
+from coordinator.rounds.commands import COMMAND, Command, check
 from coordinator.rounds.events import (
     Abandoned,
     Closed,
@@ -193,6 +193,7 @@ class Scheduler:
             InputError: the round is not where that could be done.
             UnavailableError: a round is to begin, and too few devices are there.
         """
+        check(self._campaign, command)
         state = self._campaign.rounds.get(command.round, RoundState())
         match command.what:
             case "plan":
@@ -203,7 +204,7 @@ class Scheduler:
             case "resume":
                 self._append(Resumed(round=command.round), settles)
             case "abort" if is_served(state):
-                self._rollout.take_back(state, command.reason, settles)
+                self._rollout.take_back(state, self._campaign, command.reason, settles)
                 self._settle()
             case "abort":
                 self._append(Abandoned(round=command.round, reason=command.reason), settles)
@@ -272,7 +273,7 @@ class Scheduler:
         """End a round that has nothing left to spend."""
         self._reload()
         if is_served(state):
-            self._rollout.take_back(state, reason)
+            self._rollout.take_back(state, self._campaign, reason)
             self._settle()
         else:
             self._append(Abandoned(round=state.number, reason=reason))

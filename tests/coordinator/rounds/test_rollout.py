@@ -11,17 +11,20 @@ from coordinator.rounds.events import (
     Refused,
     Reverted,
     RolledOut,
+    Selected,
 )
 from coordinator.rounds.machine import Phase
-from coordinator.settings import RolloutSettings
+from coordinator.settings import PaceSettings, RolloutSettings
 from edge.agent import served_by
 from fieldvote.errors import InputError
+from fieldvote.records import MaskedItem
 from tests.coordinator.rounds.by_hand import ByHand, heads_of
 from tests.coordinator.rounds.campaign import (
     JUDGE,
     ONE,
     THREE,
     TWO,
+    Reader,
     settings_with,
 )
 
@@ -114,8 +117,13 @@ def test_a_head_that_is_out_can_be_taken_back_by_command(campaign: ByHand) -> No
     assert campaign.phases()[2] is Phase.ROLLED_BACK
     assert campaign.events(Reverted)[0].reason == "complaints"
     assert heads_of(campaign) == {good}
-    with pytest.raises(InputError, match="abandoned"):
+    with pytest.raises(InputError, match="no device serves its model"):
         campaign.scheduler.obey(Command(what="abort", round=2))
+    # and so can the one before it, which they serve again
+    campaign.scheduler.obey(Command(what="abort", round=1, reason="more complaints"))
+    campaign.clock.sleep(10)
+    campaign.turn()
+    assert heads_of(campaign) == {""}
 
 
 def test_the_first_head_is_taken_back_to_what_the_tasks_own_model_says(campaign: ByHand) -> None:
@@ -136,3 +144,34 @@ def test_without_roll_out_no_device_is_given_a_head() -> None:
         made.turn()
         assert made.phases()[1] is Phase.DONE
         assert {served_by(pool).serial for pool in made.fleet.pools.values()} == {0}
+
+
+def test_rounds_that_end_out_of_order_leave_every_device_with_the_head_that_came_last() -> None:
+    with closing(ByHand(settings_with(pace=PaceSettings(open_rounds=2)))) as made:
+        made.turn()
+        second = {bytes.fromhex(item) for item in made.events(Selected)[1].items}
+
+        class OfTheSecond(Reader):
+            def answer(self, item: MaskedItem) -> int | None:
+                return super().answer(item) if item.item in second else None
+
+        made.reader, everybody = OfTheSecond(), made.reader
+        made.answer()
+        made.turn()
+        assert made.phases() == {1: Phase.LABELING, 2: Phase.DONE}
+        made.reader = everybody
+        made.answer()
+        made.turn()
+        assert made.phases() == {1: Phase.DONE, 2: Phase.DONE}
+        assert made.scheduler.campaign.served == made.scheduler.campaign.rounds[1].model
+        assert heads_of(made) == {made.scheduler.campaign.served}
+        with pytest.raises(InputError, match="devices have that of round 1"):
+            made.scheduler.obey(Command(what="abort", round=2))
+
+
+def test_a_canary_share_of_nothing_is_still_one_device() -> None:
+    with closing(ByHand(settings_with(rollout=RolloutSettings(canary_share=0.0)))) as made:
+        made.turn()
+        made.answer()
+        made.turn()
+        assert made.phases()[1] is Phase.DONE
