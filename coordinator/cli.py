@@ -196,10 +196,19 @@ def keys(folder: Keys = _KEYS, as_json: AsJson = False) -> None:
 
 
 @labels.command()
-def answer(config: Config = _CONFIG, keys: Keys = _KEYS) -> None:
+def answer(
+    config: Config = _CONFIG,
+    keys: Keys = _KEYS,
+    name: Annotated[
+        str, typer.Option("--as", help="Who you are; the store learns a pseudonym only.")
+    ] = "",
+    expert: Annotated[
+        bool, typer.Option("--expert", help="Decide what other people could not agree on.")
+    ] = False,
+) -> None:
     """Answer what waits in the queue, one masked item at a time.
 
-    Example: fieldvote labels answer --config coordinator.toml --keys desk
+    Example: fieldvote labels answer --as ann --config coordinator.toml --keys desk
     """
     from coordinator.labels.terminal import answer_queue
 
@@ -209,8 +218,27 @@ def answer(config: Config = _CONFIG, keys: Keys = _KEYS) -> None:
         ask=input,
         say=typer.echo,
         emphasize=lambda text: typer.style(text, reverse=True),
+        name=name,
+        expert=expert,
     )
     typer.echo(f"{given} answers given")
+
+
+@labels.command("list")
+def list_labels(
+    config: Config = _CONFIG,
+    number: Annotated[
+        int | None, typer.Option("--round", help="Only of this round.", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the labels people gave, who agreed, and which models learned from them.
+
+    Example: fieldvote labels list --round 3
+    """
+    from coordinator.upkeep import labels_of
+
+    _print_table(labels_of(config, number), as_json)
 
 
 def _ask(config: Path, command: "Command") -> None:

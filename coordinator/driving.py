@@ -193,8 +193,9 @@ def _tell(pulse: Pulse, progress: Progress) -> None:
     """Say what happened, if a person would want to know."""
     line = f"round {progress.state.number}: {progress.state.phase.value}"
     match progress.event:
-        case Resolved(answers=answers, cost=cost):
-            pulse(f"{line}, {answers} answers for {cost:.2f}")
+        case Resolved(answers=answers, labels=labels, cost=cost):
+            told = f"{labels} labels from " if labels != answers else ""
+            pulse(f"{line}, {told}{answers} answers for {cost:.2f}")
         case Trained(model=model, exchanges=exchanges):
             pulse(f"{line}, model {model[:12]} after {exchanges} exchanges")
         case Evaluated(held_out=held_out, random_arm=random_arm):

@@ -134,7 +134,7 @@ def status_of(config: Path) -> dict[str, str | int | float]:
     try:
         _, campaign = load_state(store)
         state = campaign.newest
-        labels, cost = store.labels()
+        answers, cost = store.paid()
         devices = store.devices().values()
         return {
             "campaign": settings.campaign.name,
@@ -143,7 +143,7 @@ def status_of(config: Path) -> dict[str, str | int | float]:
             "training_devices": sum(not device.evaluates for device in devices),
             "evaluating_devices": sum(device.evaluates for device in devices),
             "waiting_for_an_answer": len(store.queue()),
-            "labels": labels,
+            "labels": answers,
             "cost": round(cost, 2),
             "model": campaign.model,
             "served": campaign.served,

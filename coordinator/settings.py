@@ -1,6 +1,7 @@
 """What a campaign is set to do; read once, handed down as values."""
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 from fieldvote.errors import SettingsError
@@ -85,6 +86,54 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelingSettings:
+    """When answers are a label, and what people are told before they answer.
+
+    Attributes:
+        answers: How many different people may be asked about one item.
+        agree: How many of them must say the same; more than half by default. Where they cannot any
+            more, the item is disputed, and an expert decides.
+        expert_price: Price of an expert's answer; the campaign's price by default.
+        expert_wait_s: How long a round waits for an expert; later answers count in a later round.
+        guideline: What annotators read before they begin; each answer tells its version.
+    """
+
+    answers: int = 1
+    agree: int | None = None
+    expert_price: float | None = None
+    expert_wait_s: float = 86400.0
+    guideline: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse rules under which two classes could both win, or none ever could."""
+        if self.answers < 1:
+            raise SettingsError(f"labeling.answers: expected 1 or more, got {self.answers}")
+        least = self.answers // 2 + 1
+        if self.agree is not None and not least <= self.agree <= self.answers:
+            raise SettingsError(
+                f"labeling.agree: expected {least} to {self.answers} of {self.answers} answers,"
+                f" got {self.agree}"
+            )
+        if self.expert_wait_s < 0 or (self.expert_price or 0.0) < 0:
+            raise SettingsError("labeling: expected expert_wait_s and expert_price of 0 or more")
+
+    @property
+    def needed(self) -> int:
+        """How many answers must say the same."""
+        return self.answers // 2 + 1 if self.agree is None else self.agree
+
+    @property
+    def most(self) -> int:
+        """How many answers one item may cost, an expert's among them."""
+        return self.answers + (self.answers > 1)
+
+    @property
+    def version(self) -> str:
+        """Names the guideline; empty where there is none."""
+        return sha256(self.guideline.encode()).hexdigest()[:12] if self.guideline else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutSettings:
     """How a new head reaches the devices.
 
@@ -128,6 +177,7 @@ class CampaignSettings:
         pace: How fast rounds follow each other.
         budget: What may be spent.
         rollout: How a new head reaches the devices.
+        labeling: When answers are a label.
     """
 
     name: str
@@ -148,6 +198,7 @@ class CampaignSettings:
     pace: PaceSettings = field(default_factory=PaceSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
+    labeling: LabelingSettings = field(default_factory=LabelingSettings)
 
     def __post_init__(self) -> None:
         """Refuse a campaign that could never learn."""
@@ -156,3 +207,15 @@ class CampaignSettings:
                 f"exchanges: expected 2 or more, got {self.exchanges}: the first gradient only"
                 " says where the head stands"
             )
+
+    @property
+    def expert_price(self) -> float:
+        """Price of an expert's answer, in the campaign's currency."""
+        own = self.labeling.expert_price
+        return self.price if own is None else own
+
+    @property
+    def item_price(self) -> float:
+        """What one item may cost at most."""
+        rule = self.labeling
+        return rule.answers * self.price + (rule.most - rule.answers) * self.expert_price

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from coordinator.labels.provenance import list_labels
 from coordinator.rounds import views
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.clock import Clock, SteadyClock
@@ -46,6 +47,13 @@ def round_of(config: Path, number: int | None) -> Row:
     """Return all that matters of one round."""
     with _store_of(config) as (_, store):
         return views.show_round(store, number)
+
+
+def labels_of(config: Path, number: int | None) -> list[Row]:
+    """Return every label, of one round or of all, with where it came from."""
+    with _store_of(config) as (settings, store):
+        task = Task.load(Path(settings.task))
+        return list_labels(store, task, number)
 
 
 def ask_coordinator(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from coordinator.inbox import Inbox
-from coordinator.labels.desk import Desk
+from coordinator.labels.desk import Desk, Seat
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import label_model_of, shapes_of
 from coordinator.rounds.events import Evaluated, Resolved, Selected
@@ -99,10 +99,10 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
                 shelf=Shelf(store),
                 labeling=Desk(
                     desk_keys(plan.population.seed),
-                    annotator,
+                    Seat(annotator=annotator),
+                    settings=plan.settings,
                     task=task.digest,
                     classes=len(task.classes),
-                    price=plan.settings.price,
                 ),
                 transport=transport,
                 clock=clock,
@@ -111,7 +111,7 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
             found.append(label_model_of(store, task))
 
         account = carry(drive)
-        _, cost = store.labels()
+        _, cost = store.paid()
         return Outcome(
             curve=tuple(curve),
             account=account,

@@ -1,19 +1,25 @@
-"""The labeling desk: opens one candidate at a time, asks, seals the answer, keeps nothing.
+"""The labeling desk: opens one candidate at a time, asks, seals the label, keeps nothing.
 
 This is the only place that holds the labeling key. In a deployment it runs where the people who
 label are, not where the store is: a stolen store tells nothing without this key.
 """
 
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
+from coordinator.labels.consensus import Standing, Verdict, judge
+from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
-from coordinator.store.rows import KnownDevice, StoredCandidate
+from coordinator.store.rows import Annotation, KnownDevice, StoredCandidate, StoredLabel
 from fieldvote.errors import InputError, SealError, SignatureError, WireError
 from fieldvote.records import (
     ANSWER_CONTEXT,
     CANDIDATE_CONTEXT,
     Answer,
+    DeviceId,
     MaskedItem,
     decode,
     encode,
@@ -48,29 +54,58 @@ class DeskKeys:
     signing: SigningKey
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Who sits at a desk.
+
+    Attributes:
+        annotator: Answers.
+        name: Theirs, unlike anybody else's; it never leaves the desk.
+        expert: Whether they decide disputes; they are asked nothing else.
+    """
+
+    annotator: Annotator
+    name: str = "annotator"
+    expert: bool = False
+
+
 class Desk:
     """Works through the queue of sealed candidates."""
 
     def __init__(
-        self, keys: DeskKeys, annotator: Annotator, *, task: str, classes: int, price: float
+        self,
+        keys: DeskKeys,
+        *seats: Seat,
+        settings: CampaignSettings,
+        task: str,
+        classes: int,
     ) -> None:
-        """Seat an annotator.
+        """Seat annotators.
 
         Args:
             keys: The desk's keys.
-            annotator: Who answers.
+            seats: Who answers, one after the other.
+            settings: What an answer costs, and when answers are a label.
             task: Digest of the task; envelopes of another task do not open.
             classes: k; an answer is below it.
-            price: Paid per answer.
         """
         self._keys = keys
-        self._annotator = annotator
+        self._seats = seats
         self._task = task.encode()
         self._classes = classes
-        self._price = price
+        self._settings = settings
+
+    def seat(self, *seats: Seat) -> "Desk":
+        """Return the same desk with these people at it."""
+        desk = copy(self)
+        desk._seats = seats
+        return desk
 
     def work(self, store: Store) -> bool:
-        """Answer what waits. Each answer is durable before the next item is opened.
+        """Ask everybody who sits here what waits for them.
+
+        Each answer is durable before the next item is opened, and a label with the answer that
+        makes it one.
 
         Returns:
             False: whoever sits here has seen everything.
@@ -79,24 +114,79 @@ class Desk:
             InputError: an answer names no class; the item waits for another.
         """
         devices = store.devices()
-        for candidate in store.queue():
+        owners = {candidate.item: candidate.device for candidate in store.queue()}
+        for item, said in store.open_annotations().items():
+            # a rule that asks for less than it did turns what was said into labels
+            if owners[item] in devices:
+                with store.transaction():
+                    self._settle(store, item, said, devices[owners[item]])
+        for seat in self._seats:
+            self._serve(store, seat, devices)
+        return False
+
+    def waiting(self, store: Store, *, name: str, expert: bool) -> list[StoredCandidate]:
+        """Return what somebody would be asked now: nobody is asked twice about an item."""
+        said, who = store.open_annotations(), pseudonym(name, self._keys.signing)
+        return [
+            candidate
+            for candidate in store.queue()
+            if self._is_for(said.get(candidate.item, []), who, expert=expert)
+        ]
+
+    def _is_for(self, said: Sequence[Annotation], who: str, *, expert: bool) -> bool:
+        """Return whether this person is to be asked about an item of which that was said."""
+        wanted = Standing.DISPUTED if expert else Standing.OPEN
+        asked = any(answer.annotator == who for answer in said)
+        return not asked and judge(said, self._settings.labeling) is wanted
+
+    def _serve(self, store: Store, seat: Seat, devices: Mapping[DeviceId, KnownDevice]) -> None:
+        """Ask one person everything that waits for them."""
+        who = pseudonym(seat.name, self._keys.signing)
+        price = self._settings.expert_price if seat.expert else self._settings.price
+        for candidate in self.waiting(store, name=seat.name, expert=seat.expert):
             device = devices.get(candidate.device)
             item = None if device is None else self._open(candidate, device)
-            label = None if item is None else self._annotator.answer(item)
+            label = None if item is None else seat.annotator.answer(item)
             if device is None or label is None:
                 continue
             if not 0 <= label < self._classes:
                 raise InputError(f"an annotator answered class {label}, there are {self._classes}")
-            answer = Answer(item=candidate.item, label=label)
+            said = Annotation(
+                item=candidate.item,
+                annotator=who,
+                label=label,
+                expert=seat.expert,
+                price=price,
+                guideline=self._settings.labeling.version,
+            )
+            with store.transaction():
+                before = store.annotations_of(candidate.item)
+                # another desk may have been faster: an answer too many is not paid
+                if self._is_for(before, who, expert=seat.expert):
+                    store.keep_annotation(said)
+                    self._settle(store, candidate.item, [*before, said], device)
+
+    def _settle(
+        self, store: Store, item: bytes, said: Sequence[Annotation], device: KnownDevice
+    ) -> None:
+        """Keep what answers came to, if they came to anything."""
+        verdict = judge(said, self._settings.labeling)
+        if isinstance(verdict, Verdict):
             envelope = seal(
-                encode(answer),
+                encode(Answer(item=item, label=verdict.label)),
                 recipient=device.sealing_key,
                 context=ANSWER_CONTEXT + self._task,
                 signer=self._keys.signing,
             )
-            with store.transaction():
-                store.keep_label(answer, self._price, envelope)
-        return False
+            store.keep_label(
+                StoredLabel(
+                    item=item,
+                    label=verdict.label,
+                    method=verdict.method,
+                    agreement=verdict.agreement,
+                    envelope=envelope,
+                )
+            )
 
     def _open(self, candidate: StoredCandidate, device: KnownDevice) -> MaskedItem | None:
         """Open one candidate; None if it is not what its device signed for this item."""
@@ -111,6 +201,16 @@ class Desk:
         except (SealError, SignatureError, WireError):
             return None
         return item if item.item == candidate.item else None
+
+
+def pseudonym(name: str, key: SigningKey) -> str:
+    """Return what the store calls an annotator: nobody without the desk's key can tell who it is.
+
+    >>> key = SigningKey(b"d" * 32)
+    >>> len(pseudonym("ann", key)), pseudonym("ann", key) == pseudonym("bob", key)
+    (12, False)
+    """
+    return sha256(key.sign(b"fieldvote annotator " + name.encode())).hexdigest()[:12]
 
 
 class Elsewhere:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from coordinator.labels.desk import Desk, DeskKeys
+from coordinator.labels.desk import Desk, DeskKeys, Seat
 from coordinator.service import CoordinatorSettings, open_store
 from fieldvote.errors import InputError, StoreError
 from fieldvote.records import MaskedItem
@@ -32,6 +33,7 @@ class TerminalAnnotator:
         ask: Callable[[str], str],
         say: Callable[[str], None],
         emphasize: Callable[[str], str] = str,
+        guideline: str = "",
     ) -> None:
         """Offer these classes.
 
@@ -41,7 +43,9 @@ class TerminalAnnotator:
             ask: Shows a prompt and returns what was typed; EOFError where the input ends.
             say: Shows a line.
             emphasize: Makes what is masked stand out.
+            guideline: What to read before the first item.
         """
+        self._guideline = guideline
         self._classes = classes
         self._total = total
         self._ask = ask
@@ -84,7 +88,8 @@ class TerminalAnnotator:
         keys = [f"  {place:>{width}}  {name}" for place, name in enumerate(self._classes)]
         more = [f"  {_SKIP:>{width}}  skip", f"  {_QUIT:>{width}}  quit; what is answered stays"]
         masked = f"{self._emphasize('[WORD_1]')} stands for what stayed on the device"
-        return "\n".join(("keys", *keys, *more, masked))
+        told = (_printable(self._guideline).strip(), "") if self._guideline else ()
+        return "\n".join((*told, "keys", *keys, *more, masked))
 
 
 def make_keys(folder: Path, entropy: Callable[[int], bytes]) -> dict[str, str]:
@@ -115,34 +120,48 @@ def answer_queue(
     ask: Callable[[str], str],
     say: Callable[[str], None],
     emphasize: Callable[[str], str] = str,
+    name: str = "",
+    expert: bool = False,
 ) -> int:
     """Work through the queue of a campaign with whoever sits at the terminal.
+
+    Args:
+        config: The coordinator's file.
+        keys: The folder of the desk's keys.
+        ask: Shows a prompt and returns what was typed.
+        say: Shows a line.
+        emphasize: Makes what is masked stand out.
+        name: Who sits there; where several people answer about an item, nobody does so twice.
+        expert: Whether they decide what others could not agree on.
 
     Returns:
         How many answers were given.
 
     Raises:
-        InputError: there are no keys, no campaign, or the keys open nothing that waits.
+        InputError: there are no keys, no campaign, the keys open nothing that waits, or the
+            campaign asks several people about an item and nobody said who this is.
     """
     settings = CoordinatorSettings.load(config)
+    rule = settings.campaign.labeling
+    if rule.answers > 1 and not name.strip():
+        raise InputError(
+            f"this campaign asks {rule.answers} people about an item: say who you are with --as"
+        )
     task = Task.load(Path(settings.task))
     held = read_keys(keys)
-    store = open_store(settings)
-    try:
+    who = name.strip() or "annotator"
+    with closing(open_store(settings)) as store:
+        desk = Desk(held, settings=settings.campaign, task=task.digest, classes=len(task.classes))
+        waiting = len(desk.waiting(store, name=who, expert=expert))
         annotator = TerminalAnnotator(
-            task.classes, total=len(store.queue()), ask=ask, say=say, emphasize=emphasize
+            task.classes,
+            total=waiting,
+            ask=ask,
+            say=say,
+            emphasize=emphasize,
+            guideline=rule.guideline,
         )
-        desk = Desk(
-            held,
-            annotator,
-            task=task.digest,
-            classes=len(task.classes),
-            price=settings.campaign.price,
-        )
-        waiting = len(store.queue())
-        desk.work(store)
-    finally:
-        store.close()
+        desk.seat(Seat(annotator=annotator, name=who, expert=expert)).work(store)
     if waiting and not annotator.seen:
         raise InputError(
             f"{keys}: none of {waiting} candidates opens with these keys; they are sealed to"

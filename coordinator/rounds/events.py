@@ -131,10 +131,19 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labeled:
-    """The time for answers is over, or there is nothing left to answer."""
+    """The time for answers is over, or there is nothing left to answer.
+
+    Attributes:
+        round: Which round.
+        open: How many candidates have no label.
+        disputed: How many of them an expert decides.
+        until: Labels after this count in a later round.
+    """
 
     round: int
     open: int
+    disputed: int = 0
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +152,9 @@ class Resolved:
 
     Attributes:
         round: Which round.
-        answers: How many, late ones of earlier rounds among them.
+        answers: How many were paid, late ones of earlier rounds among them.
         cost: What they cost, in the campaign's currency.
+        labels: How many labels they came to.
         base: Digest of the head that training starts from.
         parent: The same, or empty if no round has trained it.
     """
@@ -154,6 +164,7 @@ class Resolved:
     cost: float
     base: str
     parent: str
+    labels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

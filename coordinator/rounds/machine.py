@@ -228,7 +228,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
         case Opened() if phase is Phase.COLLECTING and closed:
             return state.to(Phase.LABELING, until=event.until)
         case Labeled() if phase is Phase.LABELING:
-            return state.to(Phase.RESOLVING)
+            return state.to(Phase.RESOLVING, until=event.until)
         case Resolved() if phase is Phase.RESOLVING:
             return state.to(Phase.FITTING, base=event.base, parent=event.parent)
         case Fitted() if phase is Phase.FITTING and closed:

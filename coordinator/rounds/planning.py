@@ -175,8 +175,9 @@ def affordable(settings: CampaignSettings, store: Store) -> int:
     most = NO_LIMIT
     if budget.labels is not None:
         spending = account[Resource.LABELS]
-        most = budget.labels - spending.reserved - spending.spent - waiting
-    price = to_micro(settings.price)
+        each = settings.labeling.most
+        most = (budget.labels - spending.reserved - spending.spent) // each - waiting
+    price = to_micro(settings.item_price)
     if budget.money is not None and price:
         spending = account[Resource.MONEY]
         left = to_micro(budget.money) - spending.reserved - spending.spent - waiting * price

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from coordinator.labels.consensus import Verdict, judge
 from coordinator.models.shelf import Shelf, digest_of
 from coordinator.models.totals import (
     Snapshot,
@@ -103,6 +104,7 @@ def _steps(
                 yield _selection(store, settings, event, first=first)
             case Resolved():
                 base = event.base
+                yield _labels(store, settings, number)
             case Snapshotted():
                 inputs = event.inputs
                 yield from _inputs(store, task, inputs)
@@ -121,6 +123,19 @@ def _steps(
                 )
             case _:
                 pass
+
+
+def _labels(store: Store, settings: CampaignSettings, number: int) -> Rebuilt:
+    """Judge again what people said of every item whose label first counted in this round."""
+    recorded, rebuilt = sha256(), sha256()
+    for kept in store.kept_labels():
+        if kept.counted == number:
+            label = kept.label
+            recorded.update(b"%s %d %s\n" % (label.item, label.label, label.method.encode()))
+            said = judge([answer for answer, _ in kept.answers], settings.labeling)
+            again = (said.label, said.method) if isinstance(said, Verdict) else (-1, said.name)
+            rebuilt.update(b"%s %d %s\n" % (label.item, again[0], again[1].encode()))
+    return Rebuilt(step="labels", recorded=recorded.hexdigest(), rebuilt=rebuilt.hexdigest())
 
 
 def _selection(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from coordinator.labels.consensus import disputed
 from coordinator.models.totals import model_to_start_from
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import after, is_over
@@ -83,11 +84,12 @@ class Steps:
         budget = self._settings.budget
         labels = NO_LIMIT if budget.labels is None else budget.labels
         money = NO_LIMIT if budget.money is None else to_micro(budget.money)
-        cost = len(items) * to_micro(self._settings.price)
+        paid = len(items) * self._settings.labeling.most
+        cost = len(items) * to_micro(self._settings.item_price)
         with self._store.transaction():
             considered = self._store.keep_artifact(pack_offers(offers))
             self._store.grant(state.number, items)
-            self._store.reserve(_key(state, "labels"), Resource.LABELS, len(items), labels)
+            self._store.reserve(_key(state, "labels"), Resource.LABELS, paid, labels)
             self._store.reserve(_key(state, "money"), Resource.MONEY, cost, money)
             self._record(
                 Selected(
@@ -141,25 +143,49 @@ class Steps:
         """Let people answer, until enough is answered or the time is over."""
         more = self._parts.labeling.work(self._store)
         asked, open_ = self._store.candidates(state.number)
-        enough = asked - open_ >= self._settings.pace.answered_share * asked
+        experts = self._disputed(state)
+        enough = asked - open_ + experts >= self._settings.pace.answered_share * asked
         over = is_over(state.until, self._parts.clock.now(), self._parts.answers_wait_s)
         if more and not enough and not over:
             return Rest(
                 about=f"people: {asked - open_} of {asked} candidates are answered",
                 until=state.until,
             )
+        now, rule = self._parts.clock.now(), self._settings.labeling
+        until = after(now, rule.expert_wait_s) if experts else ""
         with self._store.transaction():
-            self._record(Labeled(round=state.number, open=open_))
+            self._record(Labeled(round=state.number, open=open_, disputed=experts, until=until))
         return None
 
+    def _disputed(self, state: RoundState) -> int:
+        """Return how many of a round's items an expert has to decide."""
+        if self._settings.labeling.most == 1:
+            return 0
+        store = self._store
+        return disputed(
+            store.queue(state.number), store.open_annotations(), self._settings.labeling
+        )
+
     def resolve(self, state: RoundState, campaign: CampaignState) -> Rest | None:
-        """Turn answers into labels of this round, and fix the head that training starts from."""
+        """Wait for an expert where people differ; then count labels and fix the head to start from.
+
+        What has no label by then counts in a later round.
+        """
+        if state.until and not is_over(
+            state.until, self._parts.clock.now(), self._settings.labeling.expert_wait_s
+        ):
+            more = self._parts.labeling.work(self._store)
+            experts = self._disputed(state)
+            if more and experts:
+                return Rest(
+                    about=f"an expert: {experts} candidates are disputed", until=state.until
+                )
         if campaign.model:
             base = self._parts.shelf.get(campaign.model)
         else:
             base = model_to_start_from(self._store, self._parts.task, self._settings)
         with self._store.transaction():
-            count, cost = self._store.count_labels(state.number)
+            labels, count, cost = self._store.count_labels(state.number)
             # late answers of other rounds are paid with this one's, and may pass what it reserved
             self._store.settle_budget(_key(state, "labels"), count, over=True)
             self._store.settle_budget(_key(state, "money"), to_micro(cost), over=True)
@@ -167,6 +193,7 @@ class Steps:
                 Resolved(
                     round=state.number,
                     answers=count,
+                    labels=labels,
                     cost=round(cost, 6),
                     base=self._parts.shelf.put(base),
                     parent=campaign.model,

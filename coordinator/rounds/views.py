@@ -30,8 +30,8 @@ def list_rounds(store: Store) -> list[Row]:
         )
         row["phase"], row["model"] = state.phase.value, state.model[:_SHOWN]
         match event:
-            case Resolved(answers=answers):
-                row["labels"] = answers
+            case Resolved(labels=labels):
+                row["labels"] = labels
             case Evaluated(held_out=counts) if sum(counts):
                 right, items = right_of(counts)
                 row["held_out"] = f"{right} of {items}"
@@ -98,6 +98,8 @@ def _waits_for(store: Store, state: RoundState) -> str:
     if state.phase is Phase.LABELING:
         asked, open_ = store.candidates(state.number)
         return f"people: {asked - open_} of {asked} candidates are answered"
+    if state.phase is Phase.RESOLVING and state.until:
+        return "an expert: fieldvote labels answer --expert"
     if exchange is None or not exchange.open:
         return "the coordinator's next step"
     asked_again = f", asked {exchange.attempt} times" if exchange.attempt > 1 else ""
@@ -113,7 +115,7 @@ def _waits_for(store: Store, state: RoundState) -> str:
 
 def _until(state: RoundState) -> str:
     """Return when a round goes on by itself."""
-    if state.phase is Phase.LABELING:
+    if state.phase in (Phase.LABELING, Phase.RESOLVING):
         return state.until
     exchange = state.exchange
     return exchange.until if state.active and exchange is not None and exchange.open else ""

@@ -18,7 +18,29 @@ from fieldvote.errors import StoreError
 Migration = Callable[[Connection], None]
 
 FIRST = 2  # schema 1 was the first program's: SQLite only, one campaign, no chain
-MIGRATIONS: Sequence[Migration] = ()
+
+
+def _answers_apart_from_labels(connection: Connection) -> None:
+    """Keep what each person said beside what it came to; until here that was one and the same."""
+    postgres = connection.dialect.name == "postgresql"
+    binary, kind = ("BYTEA", "") if postgres else ("BLOB", " WITHOUT ROWID")
+    for statement in (
+        f"CREATE TABLE annotation (campaign TEXT NOT NULL, item {binary} NOT NULL,"
+        " annotator TEXT NOT NULL, label BIGINT NOT NULL, expert BOOLEAN NOT NULL,"
+        " price BIGINT NOT NULL, guideline TEXT NOT NULL, at TEXT NOT NULL, counted BIGINT,"
+        " PRIMARY KEY (campaign, item, annotator),"
+        f" FOREIGN KEY (campaign, item) REFERENCES candidate (campaign, item)){kind}",
+        "INSERT INTO annotation SELECT campaign, item, 'unnamed', label, label <> label, price,"
+        " '', '', counted FROM label",
+        "ALTER TABLE label DROP COLUMN price",
+        "ALTER TABLE label ADD COLUMN method TEXT NOT NULL DEFAULT 'one answer'",
+        "ALTER TABLE label ADD COLUMN agreement BIGINT NOT NULL DEFAULT 1000000",
+        "ALTER TABLE label ADD COLUMN at TEXT NOT NULL DEFAULT ''",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: Sequence[Migration] = (_answers_apart_from_labels,)
 """Entry n leads from schema FIRST + n to the next, and is never changed once released."""
 
 SCHEMA = FIRST + len(MIGRATIONS)

@@ -46,3 +46,66 @@ class StoredCandidate:
     device: DeviceId
     arm: int
     envelope: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """What one person said of one item.
+
+    Attributes:
+        item: Which item.
+        annotator: A pseudonym.
+        label: The class.
+        expert: Whether it decides a dispute.
+        price: What it cost, in the campaign's currency; kept in whole millionths.
+        guideline: Version of what they had read.
+    """
+
+    item: bytes
+    annotator: str
+    label: int
+    expert: bool = False
+    price: float = 0.0
+    guideline: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabel:
+    """What people's answers to one item came to.
+
+    Attributes:
+        item: Which item.
+        label: The class.
+        method: How answers became it.
+        agreement: Share of the annotators who said so, in millionths.
+        envelope: The answer, sealed for its device.
+    """
+
+    item: bytes
+    label: int
+    method: str = "one answer"
+    agreement: int = 1_000_000
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLabel:
+    """A label with where it came from.
+
+    Attributes:
+        label: What was kept.
+        round: The round that asked.
+        device: Whose item it is.
+        at: When it became a label.
+        counted: The first round that trained with it; None before.
+        delivered: Whether its device has taken it.
+        answers: What each person said and when, the earliest first.
+    """
+
+    label: StoredLabel
+    round: int
+    device: DeviceId
+    at: str
+    counted: int | None
+    delivered: bool
+    answers: tuple[tuple[Annotation, str], ...]

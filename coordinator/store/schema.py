@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 TABLES = MetaData()
 MONEY_UNIT = 1_000_000  # millionths in one unit of the campaign's currency
+SHARE_UNIT = 1_000_000  # millionths in a whole
 
 
 def _table(name: str, *parts: Column[int] | Column[str] | Column[bytes] | Column[bool] | Index |
@@ -138,14 +139,31 @@ candidate = _table(  # sealed; nothing here can be read without the desk's key
     PrimaryKeyConstraint("campaign", "item"),
 )
 
-label = _table(
+annotation = _table(  # what one person said of one item
+    "annotation",
+    _text("campaign"),
+    _bytes("item"),
+    _text("annotator"),  # a pseudonym; one person says one thing of an item
+    _whole("label"),
+    _flag("expert"),  # whether it decides a dispute
+    _whole("price"),  # millionths, so that a sum of prices is exact
+    _text("guideline"),  # version of what they had read
+    _text("at"),
+    _whole("counted", optional=True),  # the round whose event says that it was paid
+    PrimaryKeyConstraint("campaign", "item", "annotator"),
+    ForeignKeyConstraint(["campaign", "item"], ["candidate.campaign", "candidate.item"]),
+)
+
+label = _table(  # what people's answers came to
     "label",
     _text("campaign"),
     _bytes("item"),
     _whole("label"),
-    _whole("price"),  # millionths, so that a sum of prices is exact
+    _text("method"),  # how answers became it; see coordinator.labels.consensus
+    _whole("agreement"),  # millionths: the share of annotators who said so
+    _text("at"),
     _bytes("envelope"),  # the answer, sealed for its device
-    _whole("counted", optional=True),  # the round whose event tells of it
+    _whole("counted", optional=True),  # the first round that trained with it
     _whole("sent", optional=True),  # the round whose request carries it to its device
     _flag("delivered"),
     PrimaryKeyConstraint("campaign", "item"),

@@ -15,6 +15,7 @@ from coordinator.store.chain import ROOT, link
 from coordinator.store.database import Database
 from coordinator.store.events import Head
 from coordinator.store.schema import (
+    annotation,
     artifact,
     budget,
     budget_entry,
@@ -169,6 +170,10 @@ def _contradictions(database: Database) -> Iterator[str]:
     paired = label.outerjoin(
         candidate, and_(candidate.c.campaign == label.c.campaign, candidate.c.item == label.c.item)
     )
+    unsaid = label.outerjoin(
+        annotation,
+        and_(annotation.c.campaign == label.c.campaign, annotation.c.item == label.c.item),
+    )
     twice = select(label.c.campaign).group_by(label.c.campaign, label.c.item)
     checks: tuple[tuple[str, Select[str]], ...] = (
         (
@@ -176,6 +181,10 @@ def _contradictions(database: Database) -> Iterator[str]:
             select(pending.c.campaign).select_from(counted),
         ),
         ("an item is answered twice", twice.having(func.count() > 1)),
+        (
+            "a label rests on no answer",
+            select(label.c.campaign).select_from(unsaid).where(annotation.c.item.is_(None)),
+        ),
         (
             "an answer belongs to no candidate",
             select(label.c.campaign).select_from(paired).where(candidate.c.item.is_(None)),

@@ -24,13 +24,12 @@ from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import Phase, RoundState, advance
 from coordinator.rounds.question import Question
 from coordinator.store.campaign import Store, open_store
-from coordinator.store.rows import KnownDevice, StoredCandidate
+from coordinator.store.rows import Annotation, KnownDevice, StoredCandidate, StoredLabel
 from coordinator.transport import Came
 from fieldvote.codec import IntVector
 from fieldvote.heads import HeadModel
 from fieldvote.records import (
     ARM_CHOSEN,
-    Answer,
     AnswersReply,
     AnswersRequest,
     DeviceId,
@@ -202,7 +201,8 @@ def _answer(store: Store, items: Mapping[DeviceId, Sequence[bytes]]) -> None:
                     _ROUND,
                     StoredCandidate(item=item, device=device, arm=ARM_CHOSEN, envelope=envelope),
                 )
-                store.keep_label(Answer(item=item, label=1), 0.05, envelope)
+                store.keep_annotation(Annotation(item=item, annotator="ann", label=1, price=0.05))
+                store.keep_label(StoredLabel(item=item, label=1, envelope=envelope))
 
 
 def _votes(rng: np.random.Generator, items: int) -> NDArray[np.int8]:

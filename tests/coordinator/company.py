@@ -16,7 +16,6 @@ from pathlib import Path
 from threading import Lock
 
 from coordinator.driving import drive
-from coordinator.labels.desk import Desk
 from coordinator.pulse import Pulse
 from coordinator.rounds.clock import SteadyClock
 from coordinator.store.leases import Lease
@@ -24,7 +23,7 @@ from coordinator.transport import Came
 from fieldvote.errors import FieldvoteError
 from fieldvote.records import DeviceId, Reply, decode
 from tests.coordinator.driven import store_of, write_campaign
-from tests.coordinator.rounds.campaign import KEYS, TASK, Reader
+from tests.coordinator.rounds.campaign import Reader, desk_of
 from tests.coordinator.rounds.crash import Outcome, World, outcome
 from tests.coordinator.store.places import everything
 from tests.doubles.transport import MemoryTransport
@@ -203,8 +202,7 @@ class Company:
                 raise AssertionError([(one.log.name, one.said) for one in self.coordinators])
             if self.people:
                 with closing(store_of(self.config)) as store:
-                    desk = Desk(KEYS, Reader(), task=TASK.digest, classes=2, price=0.05)
-                    desk.work(store)
+                    desk_of(Reader()).work(store)
             time.sleep(0.03)
 
     def pair(self, trap: Trap | None = None) -> tuple[Coordinator, Coordinator]:

@@ -5,11 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 from coordinator.driving import drive
-from coordinator.labels.desk import Desk
 from coordinator.pulse import Pulse
 from coordinator.service import CoordinatorSettings, open_store
 from coordinator.store.campaign import Store
-from tests.coordinator.rounds.campaign import KEYS, SMALL_FILES, TASK, Reader, TurnedClock
+from tests.coordinator.rounds.campaign import SMALL_FILES, Reader, TurnedClock, desk_of
 from tests.doubles.tasks import write_task
 from tests.doubles.transport import MemoryTransport
 
@@ -59,6 +58,4 @@ class Driven(TurnedClock):
     def answer(self) -> None:
         """Let people answer what waits, over a connection of their own."""
         with closing(store_of(self.config)) as store:
-            Desk(KEYS, Reader(), task=TASK.digest, classes=len(TASK.classes), price=0.05).work(
-                store
-            )
+            desk_of(Reader()).work(store)

@@ -47,8 +47,31 @@ def test_answers_are_read_from_the_terminal(campaign: Path) -> None:
     assert "type 0 to 1, s or q" in shown
     assert shown.endswith("1 answers given\n")
     with_store = open_store(CoordinatorSettings.load(campaign))
-    assert with_store.labels()[0] == 1
+    assert with_store.paid()[0] == 1
     with_store.close()
+
+
+def test_labels_are_listed_with_where_they_came_from(campaign: Path) -> None:
+    where = ("--config", str(campaign))
+    keys = ("--keys", str(campaign.parent / "desk"))
+    assert json.loads(invoke(labels, "list", *where, "--json").stdout) == []
+    invoke(labels, "answer", *where, *keys, "--as", "ann", typed="0\n1\n")
+    rows = json.loads(invoke(labels, "list", *where, "--json").stdout)
+    assert [(row["class"], row["method"], row["counted"]) for row in rows] == [
+        ("ordinary", "one answer", 0),
+        ("offer", "one answer", 0),
+    ]
+    assert "ann" not in rows[0]["answers"].split(":")
+    assert invoke(labels, "list", *where, "--round", "2").stdout.strip() == ""
+    assert "trace" in invoke(labels, "list", *where, "--round", "1").stdout
+
+
+def test_where_several_people_answer_they_must_say_who_they_are(campaign: Path) -> None:
+    campaign.write_text(campaign.read_text() + "[campaign.labeling]\nanswers = 2\n")
+    words = ("labels", "answer", "--config", str(campaign), "--keys", "desk")
+    done = fieldvote(*words, folder=campaign.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "say who you are with --as" in done.stderr
 
 
 def test_status_says_where_the_campaign_stands(campaign: Path) -> None:

@@ -161,7 +161,7 @@ def everything_but_the_desks(config: Path) -> dict[str, list[tuple[object, ...]]
         return {
             name: file.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608  # its own names
             for name in names
-            if name != "label"
+            if name not in ("label", "annotation")
         }
 
 

@@ -140,11 +140,11 @@ def test_a_round_is_made_again_to_the_same_bytes(done: Path, number: str) -> Non
     assert shown == upkeep.reproduce_round(done, int(number))
     assert {row["same"] for row in shown} == {"yes"}
     assert [row["step"] for row in shown] == [
-        "selection", "task", "environment", "label model", "model", "evaluation", "gate",
+        "selection", "labels", "task", "environment", "label model", "model", "evaluation", "gate",
     ]  # fmt: skip
     table = rounds(done, "reproduce", number)
     assert table.exit_code == 0
-    assert table.stdout.count("yes") == 7
+    assert table.stdout.count("yes") == 8
 
 
 def test_a_model_that_was_not_made_of_this_record_is_called_so(campaign: Path) -> None:

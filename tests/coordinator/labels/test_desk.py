@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.labels.desk import Desk, DeskKeys, Elsewhere
+from coordinator.labels.desk import Desk, DeskKeys, Elsewhere, Seat
+from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from fieldvote.errors import InputError, SealError, StoreError
@@ -26,6 +27,7 @@ TASK = "ab" * 32
 KEYS = DeskKeys(labeling=SealingKey(b"l" * 32), signing=SigningKey(b"d" * 32))
 SIGNERS = {DeviceId(n): SigningKey(bytes([n]) * 32) for n in (1, 2)}
 OPENERS = {DeviceId(n): SealingKey(bytes([n + 100]) * 32) for n in (1, 2)}
+SETTINGS = CampaignSettings(name="desk", price=0.25)
 SECRET = "a planted sentence nobody may find"
 ONE, TWO = DeviceId(1), DeviceId(2)
 
@@ -90,7 +92,7 @@ def other_of(path: Path) -> Store:
 
 
 def desk(reader: Reader) -> Desk:
-    return Desk(KEYS, reader, task=TASK, classes=8, price=0.25)
+    return Desk(KEYS, Seat(annotator=reader), settings=SETTINGS, task=TASK, classes=8)
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_an_answer_is_sealed_to_the_device_that_owns_the_item(store: Store) -> N
             else:
                 with pytest.raises(SealError):
                     open_envelope(envelope, key=key, **opened)
-    assert store.labels() == (2, 0.5)
+    assert store.paid() == (2, 0.5)
 
 
 A = sealed("a")
@@ -147,7 +149,7 @@ def test_what_a_device_did_not_sign_for_this_item_and_task_is_skipped_and_stays_
     desk(reader).work(store)
     assert [seen.item for seen in reader.seen] == [item("z")]
     assert [waiting.item for waiting in store.queue()] == [item("a")]
-    assert store.labels() == (1, 0.25)
+    assert store.paid() == (1, 0.25)
 
 
 def test_two_envelopes_of_one_device_that_were_swapped_do_not_open(store: Store) -> None:
@@ -170,7 +172,7 @@ def test_a_candidate_of_a_device_nobody_met_waits(store: Store) -> None:
 def test_a_skipped_item_waits_for_somebody_else(store: Store) -> None:
     put(store, "a", sealed("a"))
     desk(Reader(label=None)).work(store)
-    assert store.labels() == (0, 0.0)
+    assert store.paid() == (0, 0.0)
     reader = Reader()
     desk(reader).work(store)
     assert [seen.text for seen in reader.seen] == [SECRET]
@@ -183,7 +185,7 @@ def test_what_is_answered_is_not_asked_again(store: Store) -> None:
     for _ in range(3):
         desk(reader).work(store)
     assert len(reader.seen) == 1
-    assert store.labels() == (1, 0.25)
+    assert store.paid() == (1, 0.25)
 
 
 def test_each_answer_is_durable_before_the_next_item_is_shown(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_each_answer_is_durable_before_the_next_item_is_shown(tmp_path: Path) ->
 
         class Watching(Reader):
             def answer(self, item: MaskedItem) -> int | None:
-                paid.append(other.labels()[0])
+                paid.append(other.paid()[0])
                 return 0
 
         desk(Watching()).work(store)
@@ -209,15 +211,15 @@ def test_a_store_that_cannot_write_loses_no_answer_it_had(store: Store) -> None:
 
     class Tired(Reader):
         def answer(self, item: MaskedItem) -> int | None:
-            if store.labels()[0]:
+            if store.paid()[0]:
                 raise StoreError("the disk is full")
             return 1
 
     with pytest.raises(StoreError):
         desk(Tired()).work(store)
-    assert store.labels() == (1, 0.25)
+    assert store.paid() == (1, 0.25)
     desk(Reader()).work(store)
-    assert store.labels() == (2, 0.5)
+    assert store.paid() == (2, 0.5)
 
 
 def test_the_store_never_holds_what_an_annotator_saw(tmp_path: Path) -> None:
@@ -253,7 +255,7 @@ def test_whoever_sits_here_has_seen_everything_and_a_desk_elsewhere_may_answer_m
     # one is answered and one never opens: waiting would bring no more
     assert not desk(Reader()).work(store)
     assert not desk(Reader()).work(store)
-    assert store.labels()[0] == 1
+    assert store.paid()[0] == 1
     assert Elsewhere().work(store)
 
 
@@ -270,7 +272,7 @@ def test_two_desks_at_one_queue_pay_each_item_once(tmp_path: Path) -> None:
                 return 1
 
         desk(Slow()).work(store)
-        assert store.labels() == (2, 0.5)
+        assert store.paid() == (2, 0.5)
         answers = dict(store.undelivered()[ONE])
         said = {
             name: decode(

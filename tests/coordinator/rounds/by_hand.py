@@ -1,17 +1,16 @@
 """A campaign whose people answer only when a test lets them."""
 
-from coordinator.labels.desk import Desk, Elsewhere
+from coordinator.labels.desk import Elsewhere
 from coordinator.models.shelf import digest_of
 from coordinator.rounds.machine import Phase
 from coordinator.rounds.question import Rest
 from edge.agent import served_by
 from fieldvote.records import MaskedItem
 from tests.coordinator.rounds.campaign import (
-    KEYS,
     SETTINGS,
-    TASK,
     Campaign,
     Reader,
+    desk_of,
 )
 
 
@@ -34,7 +33,7 @@ class ByHand(Campaign):
     def answer(self, most: int | None = None) -> None:
         """Let people answer so many items, all without a number."""
         reader = self.reader if most is None else Lazy(most)
-        Desk(KEYS, reader, task=TASK.digest, classes=2, price=SETTINGS.price).work(self.store)
+        desk_of(reader).work(self.store)
 
     def phases(self) -> dict[int, Phase]:
         """Return where every round stands."""

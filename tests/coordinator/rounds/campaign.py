@@ -1,5 +1,6 @@
 """A campaign small enough to run a hundred times: real agents, two classes, three fields."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from coordinator.inbox import Inbox
-from coordinator.labels.desk import Desk, DeskKeys, Labeling
+from coordinator.labels.desk import Annotator, Desk, DeskKeys, Labeling, Seat
 from coordinator.models.backbone import identity_backbone
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
@@ -174,11 +175,17 @@ def _agent(pool: Pool, number: int, evaluates: bool) -> Agent:
     )
 
 
+def desk_of(*annotators: Annotator | Seat, settings: CampaignSettings = SETTINGS) -> Desk:
+    """Return a desk with these people at it."""
+    seats = [each if isinstance(each, Seat) else Seat(annotator=each) for each in annotators]
+    return Desk(KEYS, *seats, settings=settings, task=TASK.digest, classes=len(TASK.classes))
+
+
 def make_parts(
     store: Store,
     transport: Transport,
     *,
-    annotator: Reader | None = None,
+    people: Sequence[Annotator | Seat] = (),
     settings: CampaignSettings = SETTINGS,
     clock: Clock | None = None,
 ) -> Parts:
@@ -189,13 +196,7 @@ def make_parts(
         store=store,
         inbox=Inbox(store, shapes_of(TASK)),
         shelf=Shelf(store),
-        labeling=Desk(
-            KEYS,
-            annotator or Reader(),
-            task=TASK.digest,
-            classes=len(TASK.classes),
-            price=settings.price,
-        ),
+        labeling=desk_of(*(people or (Reader(),)), settings=settings),
         transport=transport,
         clock=clock or TurnedClock(),
     )
@@ -234,6 +235,7 @@ class Campaign:
         self.network = self.fleet.transport()
         self.labeling: Labeling | None = None
         self.reader = Reader()
+        self.people: tuple[Annotator | Seat, ...] = (self.reader,)
         self.seen: list[Event] = []
         self.settings, self._answers_wait_s = settings, answers_wait_s
         self.scheduler = self.started()
@@ -243,7 +245,7 @@ class Campaign:
         self.parts = make_parts(
             self.store,
             self.network,
-            annotator=self.reader,
+            people=self.people,
             settings=self.settings,
             clock=self.clock,
         )

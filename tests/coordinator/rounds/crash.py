@@ -192,9 +192,8 @@ def outcome(world: World) -> Outcome:
         for table in TABLES.sorted_tables:
             if "campaign" not in table.c or table.name in ("event", "snapshot", "budget"):
                 continue
-            columns = [
-                c for c in table.c if c.name not in ("campaign", "place", "envelope", "spent")
-            ]
+            untold = ("campaign", "place", "envelope", "spent", "at")
+            columns = [c for c in table.c if c.name not in untold]
             query = select(*columns).where(table.c.campaign == world.campaign)
             found = store.database.rows(query, {})
             if table.name == "budget_entry":

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from coordinator.labels.desk import Elsewhere
+from coordinator.labels.desk import Elsewhere, Seat
 from coordinator.rounds.commands import Command, ask
 from coordinator.rounds.events import (
     Abandoned,
@@ -18,13 +19,16 @@ from coordinator.rounds.events import (
 )
 from coordinator.rounds.machine import Phase
 from coordinator.rounds.scheduler import Scheduler
-from coordinator.settings import BudgetSettings, PaceSettings
+from coordinator.settings import BudgetSettings, LabelingSettings, PaceSettings
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from fieldvote.errors import DataError, InputError
+from fieldvote.records import MaskedItem
 from tests.coordinator.rounds.by_hand import ByHand
 from tests.coordinator.rounds.campaign import (
     SETTINGS,
+    Reader,
+    desk_of,
     settings_with,
 )
 
@@ -56,7 +60,7 @@ def test_what_is_answered_after_the_deadline_counts_in_the_next_round(campaign: 
     campaign.turn()
     assert [event.answers for event in campaign.events(Resolved)] == [1, 2 + 4]
     assert campaign.scheduler.finished
-    assert campaign.store.labels()[0] == 7
+    assert campaign.store.paid()[0] == 7
 
 
 def test_a_share_of_the_answers_is_enough_where_the_pace_says_so() -> None:
@@ -147,9 +151,75 @@ def test_a_campaign_never_buys_more_labels_than_its_budget(budget: BudgetSetting
             made.answer()
         assert made.turn().about == "the budget for labels is spent"
         assert [len(event.items) for event in made.events(Selected)] == [3, 2]
-        assert made.store.labels()[0] == 5
+        assert made.store.paid()[0] == 5
         spending = made.store.budget()[Resource.LABELS]
         assert (spending.reserved, spending.spent) == (0, 5)
+
+
+WAVERING = {"labeling": LabelingSettings(answers=2, expert_wait_s=600.0)}
+
+
+def differ(campaign: ByHand) -> None:
+    """Let two people answer everything, and agree on nothing."""
+
+    class Contrary(Reader):
+        def answer(self, item: MaskedItem) -> int | None:
+            return 1 - (super().answer(item) or 0)
+
+    seats = (Seat(annotator=Reader(), name="ann"), Seat(annotator=Contrary(), name="bob"))
+    desk_of(*seats, settings=campaign.settings).work(campaign.store)
+
+
+def test_a_round_waits_for_an_expert_where_people_differ() -> None:
+    with closing(ByHand(settings_with(**WAVERING), rounds=1)) as made:
+        assert made.turn().about.startswith("round 1: people")
+        differ(made)
+        rest = made.turn()
+        assert rest.about == "round 1: an expert: 3 candidates are disputed"
+        assert rest.until == (made.clock.now() + timedelta(seconds=600)).isoformat()
+        assert made.phases() == {1: Phase.RESOLVING}
+        # a coordinator that was just started waits as long
+        assert made.started().state.until == rest.until
+        boss = Seat(annotator=Reader(), name="boss", expert=True)
+        desk_of(boss, settings=made.settings).work(made.store)
+        made.turn()
+        [event] = made.events(Resolved)
+        assert (event.labels, event.answers) == (3, 9)
+        assert made.scheduler.finished
+
+
+def test_an_expert_who_never_comes_holds_no_round_up_and_their_label_counts_later() -> None:
+    with closing(ByHand(settings_with(**WAVERING), rounds=2)) as made:
+        made.turn()
+        differ(made)
+        made.turn()
+        made.clock.sleep(601)
+        made.turn()
+        [event] = made.events(Resolved)
+        assert (event.labels, event.answers) == (0, 6)
+        boss = Seat(annotator=Reader(), name="boss", expert=True)
+        desk_of(boss, settings=made.settings).work(made.store)
+        made.clock.sleep(3601)
+        made.turn()
+        later = made.events(Resolved)[-1]
+        assert (later.round, later.labels, later.answers) == (2, 3, 3)
+
+
+def test_what_an_item_may_cost_in_answers_is_reserved() -> None:
+    rule = LabelingSettings(answers=2, expert_price=1.0)
+    budget = BudgetSettings(labels=8)
+    with closing(ByHand(settings_with(labeling=rule, budget=budget), rounds=9)) as made:
+        made.turn()
+        spending = made.store.budget()
+        # two annotators and an expert for each of two items: a third could pass the limit
+        assert spending[Resource.LABELS].reserved == 2 * 3
+        assert spending[Resource.MONEY].reserved == round(2 * (2 * SETTINGS.price + 1.0) * 1e6)
+        differ(made)
+        boss = Seat(annotator=Reader(), name="boss", expert=True)
+        desk_of(boss, settings=made.settings).work(made.store)
+        made.turn()
+        assert made.store.budget()[Resource.LABELS].spent == 6
+        assert made.turn().about == "the budget for labels is spent"
 
 
 def test_labels_are_reserved_before_they_are_bought(campaign: ByHand) -> None:
@@ -169,7 +239,7 @@ def test_a_round_that_would_pass_the_bytes_is_given_up_and_its_labels_stay() -> 
         made.turn()
         [event] = made.events(Abandoned)
         assert "bytes" in event.reason
-        assert made.store.labels()[0] == 3
+        assert made.store.paid()[0] == 3
 
 
 def test_an_incident_round_goes_ahead_and_is_not_asked_to_wait() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from coordinator.models import totals
 from coordinator.models.totals import Snapshot
@@ -26,12 +27,13 @@ from coordinator.rounds.events import (
 )
 from coordinator.rounds.reproduce import Rebuilt, reproduce
 from coordinator.store.campaign import open_store
+from coordinator.store.schema import annotation
 from fieldvote.errors import DataError, InputError, StoreError
 from fieldvote.task import Task
 from tests.coordinator.rounds.campaign import NOON, SETTINGS, TASK, Campaign, settings_with
 from tests.doubles.tasks import tabular_files, task_of
 
-STEPS = ("selection", "task", "environment", "label model", "model", "evaluation", "gate")
+STEPS = ("selection", "labels", "task", "environment", "label model", "model", "evaluation", "gate")
 Change = Callable[[Event], Event]
 
 
@@ -104,6 +106,15 @@ def test_an_event_that_says_something_else_is_caught_at_its_step(
     campaign: Campaign, change: Change, steps: list[str]
 ) -> None:
     assert wrong(made_again(campaign, 2, change=change)) == steps
+
+
+def test_a_label_that_its_answers_do_not_come_to_is_caught() -> None:
+    with closing(Campaign(SETTINGS)) as made:
+        made.run(1)
+        assert wrong(made_again(made, 1)) == []
+        with made.store.transaction():
+            made.store.database.change(update(annotation).values(label=1 - annotation.c.label))
+        assert wrong(made_again(made, 1)) == ["labels"]
 
 
 def test_another_task_than_the_rounds_is_caught(campaign: Campaign) -> None:

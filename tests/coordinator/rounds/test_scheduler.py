@@ -79,7 +79,7 @@ def test_a_whole_campaign_of_three_rounds_learns(campaign: Campaign) -> None:
         (False, 6, (1, 2, 3)),
     ]
     assert [e.answers for e in campaign.events(Resolved)] == [3, 6, 6]
-    count, cost = campaign.store.labels()
+    count, cost = campaign.store.paid()
     assert (count, round(cost, 6)) == (15, 15 * SETTINGS.price)
     assert sorted(campaign.reader.asked) == sorted(set(campaign.reader.asked))
     assert campaign.answered() == {ONE: 5, TWO: 5, THREE: 5, JUDGE: 0}
@@ -126,7 +126,7 @@ def test_devices_that_never_answer_do_not_stop_a_round(campaign: Campaign) -> No
     campaign.run(3)
     assert [e.replies for e in campaign.events(Selected)] == [2, 2, 2]
     assert campaign.answered()[TWO] == 0
-    assert campaign.store.labels()[0] == 2 + 6 + 6
+    assert campaign.store.paid()[0] == 2 + 6 + 6
 
 
 def test_a_device_that_talks_rubbish_is_dropped_and_the_others_go_on(campaign: Campaign) -> None:
@@ -185,7 +185,7 @@ def test_replies_nobody_can_read_are_as_good_as_none(campaign: Campaign) -> None
     assert campaign.scheduler.state.phase is Phase.SURVEYING
     campaign.network.corrupt = {}
     assert campaign.scheduler.run_round().phase is Phase.DONE
-    assert campaign.store.labels()[0] == 3
+    assert campaign.store.paid()[0] == 3
 
 
 def test_a_round_is_not_planned_for_nobody(campaign: Campaign) -> None:
@@ -211,7 +211,7 @@ def test_an_answer_to_a_device_that_is_away_is_delivered_later_and_counted_once(
     assert [e.delivered for e in campaign.events(Fitted)] == [2, 6]
     assert campaign.store.expected(1, "answers") == {}
     anchors = totals_of(campaign.store)["anchors"]
-    assert sum(anchors[:2]) == campaign.store.labels()[0] == 9
+    assert sum(anchors[:2]) == campaign.store.paid()[0] == 9
     assert sum(campaign.answered().values()) == 9
 
 
@@ -231,7 +231,7 @@ def test_what_a_late_reply_holds_is_counted_when_it_is_asked_for_again(
     assert totals["moments"] == wanted["moments"]
     assert totals["voted items"] == wanted["voted items"]
     assert campaign.store.queue() == []
-    given = campaign.store.labels()[0]
+    given = campaign.store.paid()[0]
     assert sum(totals["anchors"][:2]) == given == sum(campaign.answered().values())
     assert campaign.store.overdue(3) == []
 
@@ -244,7 +244,7 @@ def test_candidates_of_a_device_that_is_away_leave_the_budget_unspent(campaign: 
     lost = 6 - collected.sealed
     assert len(selected.items) == 6
     assert lost > 0
-    assert campaign.store.labels()[0] == 3 + collected.sealed
+    assert campaign.store.paid()[0] == 3 + collected.sealed
 
 
 def test_a_first_round_whose_candidates_all_stay_does_not_stop_the_campaign(
@@ -253,11 +253,11 @@ def test_a_first_round_whose_candidates_all_stay_does_not_stop_the_campaign(
     campaign.network.silent = {(d, CollectRequest) for d in campaign.fleet.agents}
     campaign.run(1)
     assert campaign.scheduler.state.phase is Phase.DONE
-    assert campaign.store.labels()[0] == 0
+    assert campaign.store.paid()[0] == 0
     campaign.network.silent = set()
     campaign.scheduler.run_round()
     # the lost seeds are asked for again, and the second round buys seeds of its own
-    assert campaign.store.labels()[0] == 6
+    assert campaign.store.paid()[0] == 6
 
 
 def test_an_annotator_who_skips_is_asked_again_in_the_next_round() -> None:
@@ -272,6 +272,7 @@ def test_an_annotator_who_skips_is_asked_again_in_the_next_round() -> None:
                 return super().answer(item)
 
         made.reader = Careful()
+        made.people = (made.reader,)
         made.scheduler = made.started()
         made.run(2)
         assert [e.answers for e in made.events(Resolved)] == [2, 6]
@@ -288,7 +289,7 @@ def test_an_abandoned_round_keeps_its_labels_and_the_next_one_begins(campaign: C
     campaign.network.silent = set()
     state = campaign.scheduler.run_round()
     assert (state.number, state.phase) == (3, Phase.DONE)
-    assert campaign.store.labels()[0] == 3 + 6 + 6
+    assert campaign.store.paid()[0] == 3 + 6 + 6
     [given_up] = campaign.events(Abandoned)
     assert given_up == Abandoned(round=2, reason="nobody trains")
 
@@ -327,5 +328,5 @@ def test_a_share_of_the_fleet_is_surveyed_after_the_first_round() -> None:
 def test_every_learner_and_strategy_turns_a_round(learner: str, strategy: str) -> None:
     with closing(Campaign(settings_with(learner=learner, strategy=strategy))) as made:
         made.run(2)
-        assert made.store.labels()[0] == 9
+        assert made.store.paid()[0] == 9
         assert sum(made.events(Evaluated)[-1].held_out) == 10

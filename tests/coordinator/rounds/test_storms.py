@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from coordinator.labels.consensus import Verdict, judge
+from coordinator.labels.desk import Seat
 from coordinator.models.shelf import digest_of
 from coordinator.rounds.campaign import load_state, replay_campaign
 from coordinator.rounds.events import Resolved
 from coordinator.rounds.machine import Phase
-from coordinator.settings import BudgetSettings, PaceSettings
+from coordinator.settings import BudgetSettings, LabelingSettings, PaceSettings
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.store.verify import verify
@@ -21,11 +24,12 @@ from fieldvote.records import (
     REQUESTS,
     AnswersRequest,
     CollectRequest,
+    MaskedItem,
     SurveyRequest,
     decode,
 )
 from strategies.labeling import VoteSummary
-from tests.coordinator.rounds.campaign import Campaign, settings_with
+from tests.coordinator.rounds.campaign import Campaign, Reader, settings_with
 from tests.doubles.weather import StormyNetwork, Weather
 
 pytestmark = pytest.mark.slow  # a campaign for each seed
@@ -41,6 +45,20 @@ _SETTINGS = settings_with(
     pace=PaceSettings(open_rounds=2, minimum_share=0.4, answered_share=0.7),
     budget=BudgetSettings(labels=_LABELS),
 )
+# two people answer each item, and where they differ an expert does
+_COMPANY = replace(
+    _SETTINGS,
+    labeling=LabelingSettings(answers=2),
+    budget=BudgetSettings(labels=3 * _LABELS),
+)
+
+
+class Contrary(Reader):
+    """Sees the opposite in every other item."""
+
+    def answer(self, item: MaskedItem) -> int | None:
+        read = super().answer(item) or 0
+        return 1 - read if item.item[0] % 2 else read
 
 
 class Storm(Campaign):
@@ -48,7 +66,11 @@ class Storm(Campaign):
 
     def __init__(self, seed: int, *, bad_disk: float, crashes: float) -> None:
         self.rng = np.random.default_rng([seed, 7])
-        super().__init__(_SETTINGS, answers_wait_s=300.0)
+        super().__init__(_COMPANY if seed % 2 else _SETTINGS, answers_wait_s=300.0)
+        if seed % 2:
+            boss = Seat(annotator=Reader(), name="boss", expert=True)
+            self.people = (self.reader, Seat(annotator=Contrary(), name="bob"), boss)
+        self.most = self.settings.budget.labels or 0
         self.network = StormyNetwork(  # type: ignore[assignment]  # another transport
             handlers={device: agent.handle for device, agent in self.fleet.agents.items()},
             clock=self.clock,
@@ -100,11 +122,15 @@ class Storm(Campaign):
         """Look at everything that must hold after every step."""
         campaign = self.scheduler.campaign
         assert load_state(self.store)[1] == campaign
-        labels, _ = self.store.labels()
-        answered = sum(self.answered().values())
-        assert answered <= labels <= _LABELS
+        paid, _ = self.store.paid()
+        labels = self.store.kept_labels()
+        assert sum(self.answered().values()) <= len(labels) <= paid <= self.most
+        for kept in labels:
+            verdict = judge([answer for answer, _ in kept.answers], self.settings.labeling)
+            assert isinstance(verdict, Verdict)
+            assert (verdict.label, verdict.method) == (kept.label.label, kept.label.method)
         spending = self.store.budget()[Resource.LABELS]
-        assert spending.reserved + spending.spent <= _LABELS
+        assert spending.reserved + spending.spent <= self.most
         holding = {Phase.FITTING, Phase.SNAPSHOT, Phase.TRAINING, Phase.EVALUATING, Phase.GATE,
                    Phase.CANARY, Phase.ROLLING_OUT}  # fmt: skip
         assert sum(state.phase in holding for state in campaign.open) <= 1
@@ -150,7 +176,7 @@ class Storm(Campaign):
         delivered = 0 if anchors is None else int(sum(anchors[:2]))
         assert delivered == sum(self.answered().values())
         counted = sum(event.answers for event in self.events(Resolved))
-        assert counted <= self.store.labels()[0]
+        assert counted <= self.store.paid()[0]
         known = self.store.devices()
         heads = [served_by(self.fleet.pools[device]).model for device in known]
         served = {"" if head is None else digest_of(head) for head in heads}

@@ -12,9 +12,15 @@ from sqlalchemy import select
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
-from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer
+from coordinator.store.rows import (
+    Annotation,
+    KnownDevice,
+    StoredCandidate,
+    StoredLabel,
+    StoredOffer,
+)
 from coordinator.store.schema import TABLES
-from fieldvote.records import ARM_CHOSEN, Answer, DeviceId
+from fieldvote.records import ARM_CHOSEN, DeviceId
 
 ROOT = Path(__file__).parents[3]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -95,6 +101,12 @@ def candidate(item: bytes, envelope: bytes = b"sealed", number: int = 1) -> Stor
     return StoredCandidate(item=item, device=DeviceId(number), arm=0, envelope=envelope)
 
 
+def label_it(store: Store, item: bytes, label: int, price: float, envelope: bytes) -> None:
+    """Let somebody answer, and that be the label."""
+    store.keep_annotation(Annotation(item=item, annotator="ann", label=label, price=price))
+    store.keep_label(StoredLabel(item=item, label=label, envelope=envelope))
+
+
 def write_a_bit_of_everything(store: Store, number: int) -> None:
     """Write at least one row to every table but the lease's; number is 0, 1, ..."""
     item = bytes([number]) * 16
@@ -108,7 +120,7 @@ def write_a_bit_of_everything(store: Store, number: int) -> None:
     store.keep_offers(1, [offer(item)])
     store.grant(1, [item])
     store.keep_candidate(1, candidate(item))
-    store.keep_label(Answer(item=item, label=1), 0.5, b"to you")
+    label_it(store, item, 1, 0.5, b"to you")
     store.count_labels(number)
     store.mark_delivered(DeviceId(number), [item])
     store.owe(f"effect {number}", "email", b"body")

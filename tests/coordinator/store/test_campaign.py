@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from coordinator.store.campaign import open_store
 from fieldvote.errors import StoreError
-from fieldvote.records import Answer, DeviceId
+from fieldvote.records import DeviceId
 from tests.coordinator.store.places import (
     NOON,
     Place,
     candidate,
     device,
     everything,
+    label_it,
     offer,
     write_a_bit_of_everything,
 )
@@ -111,11 +112,11 @@ def test_the_first_envelope_and_the_first_label_stay(place: Place) -> None:
     store.keep_candidate(1, candidate(item, b"first"))
     store.keep_candidate(2, candidate(item, b"second", number=2))
     assert store.queue() == [candidate(item, b"first")]
-    store.keep_label(Answer(item=item, label=1), 0.5, b"answer one")
-    store.keep_label(Answer(item=item, label=0), 9.0, b"answer two")
+    label_it(store, item, 1, 0.5, b"answer one")
+    label_it(store, item, 0, 9.0, b"answer two")
     assert store.queue() == []
     assert store.undelivered() == {1: [(item, b"answer one")]}
-    assert store.labels() == (1, 0.5)
+    assert store.paid() == (1, 0.5)
 
 
 @law
@@ -147,18 +148,18 @@ def test_an_answer_is_counted_in_one_round_and_delivered_once(place: Place) -> N
     store.meet(device(1))
     for item in (b, a):
         store.keep_candidate(1, candidate(item))
-    store.keep_label(Answer(item=a, label=0), 0.25, b"A")
-    assert store.count_labels(1) == (1, 0.25)
-    store.keep_label(Answer(item=b, label=1), 0.5, b"B")
-    assert store.count_labels(2) == (1, 0.5)
-    assert store.count_labels(1) == (1, 0.25)
+    label_it(store, a, 0, 0.25, b"A")
+    assert store.count_labels(1) == (1, 1, 0.25)
+    label_it(store, b, 1, 0.5, b"B")
+    assert store.count_labels(2) == (1, 1, 0.5)
+    assert store.count_labels(1) == (1, 1, 0.25)
     assert store.undelivered() == {1: [(a, b"A"), (b, b"B")]}
     store.mark_sent(2, [a])
     assert store.undelivered() == {1: [(b, b"B")]}
     assert store.sent(2) == {1: [a]}
     store.mark_delivered(DeviceId(1), [a])
     assert store.devices()[DeviceId(1)].teaches
-    assert store.labels() == (2, 0.75)
+    assert store.paid() == (2, 0.75)
 
 
 def test_a_thousand_small_prices_add_up_to_the_cent(place: Place) -> None:
@@ -166,8 +167,8 @@ def test_a_thousand_small_prices_add_up_to_the_cent(place: Place) -> None:
     with store.transaction():
         for number in range(1000):
             store.keep_candidate(1, candidate(number.to_bytes(16, "big")))
-            store.keep_label(Answer(item=number.to_bytes(16, "big"), label=0), 0.1, b"")
-    assert store.labels() == (1000, 100.0)  # in floating point the sum is 99.9999999999986
+            label_it(store, number.to_bytes(16, "big"), 0, 0.1, b"")
+    assert store.paid() == (1000, 100.0)  # in floating point the sum is 99.9999999999986
 
 
 def test_the_queue_is_oldest_round_first(place: Place) -> None:
@@ -180,8 +181,8 @@ def test_the_queue_is_oldest_round_first(place: Place) -> None:
 def test_a_label_without_a_candidate_is_refused(place: Place) -> None:
     store = place.store()
     with pytest.raises(StoreError), store.transaction():
-        store.keep_label(Answer(item=b"x" * 16, label=0), 0.1, b"")
-    assert store.labels() == (0, 0.0)
+        label_it(store, b"x" * 16, 0, 0.1, b"")
+    assert store.paid() == (0, 0.0)
 
 
 def test_campaigns_of_one_database_see_nothing_of_each_other(place: Place) -> None:
@@ -192,7 +193,7 @@ def test_campaigns_of_one_database_see_nothing_of_each_other(place: Place) -> No
     assert other.events("rounds") == []
     assert other.streams() == ()
     assert (other.devices(), other.queue(), other.owed()) == ({}, [], [])
-    assert (other.owed(), other.labels(), other.total("votes")) == ([], (0, 0.0), None)
+    assert (other.owed(), other.paid(), other.total("votes")) == ([], (0, 0.0), None)
     assert (other.note("task"), other.snapshot("rounds")) == (None, None)
     assert all(s.reserved == s.spent == 0 for s in other.budget().values())
     with other.transaction():

@@ -9,9 +9,17 @@ from sqlalchemy import Connection, text
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
 from coordinator.store.migrations import FIRST, MIGRATIONS, SCHEMA
+from coordinator.store.verify import verify
 from fieldvote.errors import StoreError
-from tests.coordinator.store.places import NOON, Place, everything, write_a_bit_of_everything
+from tests.coordinator.store.places import (
+    NOON,
+    Place,
+    candidate,
+    everything,
+    write_a_bit_of_everything,
+)
 
+ITEM = b"i" * 16
 OLDER = """
 CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL,
     version INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL,
@@ -62,6 +70,34 @@ def test_a_store_of_an_earlier_schema_is_brought_forward_step_by_step(empty_plac
         assert Store(database).events("rounds") == [("Kind", "{}")]
     with closing(opened(empty_place, add_a_column, fill_it)) as database:
         assert schema_of(database) == str(SCHEMA + 2)
+
+
+def test_labels_of_the_schema_before_become_answers_of_somebody_unnamed(empty_place: Place) -> None:
+    store = empty_place.store()
+    store.keep_candidate(4, candidate(ITEM))
+    store.close()
+    blob = "BYTEA" if empty_place.is_postgres else "BLOB"
+    for statement in (
+        "DROP TABLE annotation",
+        "DROP TABLE label",
+        f"CREATE TABLE label (campaign TEXT NOT NULL, item {blob} NOT NULL, label BIGINT NOT NULL,"
+        f" price BIGINT NOT NULL, envelope {blob} NOT NULL, counted BIGINT, sent BIGINT,"
+        " delivered BOOLEAN NOT NULL, PRIMARY KEY (campaign, item))",
+        "INSERT INTO label SELECT campaign, item, 1, 250000, envelope, 4, NULL, urgent"
+        " FROM candidate",
+        "UPDATE fieldvote_meta SET value = '2' WHERE name = 'schema'",
+        *([] if empty_place.is_postgres else ["PRAGMA user_version = 2"]),
+    ):
+        empty_place.tamper(statement)
+    with closing(opened(empty_place)) as database:
+        assert schema_of(database) == str(SCHEMA)
+        found = Store(database)
+        [kept] = found.kept_labels()
+        assert (kept.label.label, kept.label.method, kept.counted) == (1, "one answer", 4)
+        [(answer, _)] = kept.answers
+        assert (answer.annotator, answer.label, answer.expert) == ("unnamed", 1, False)
+        assert (found.paid(), found.count_labels(4)) == ((1, 0.25), (1, 1, 0.25))
+        assert (found.count_labels(5), verify(database).faults) == ((0, 0, 0.0), ())
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(empty_place: Place) -> None:

@@ -45,7 +45,7 @@ def fill_up(store: Store) -> int:
 def check_that_nothing_was_lost(store: Store, done: int) -> None:
     assert len(store.events("rounds")) == 1 + done
     assert len(store.queue()) == done
-    assert store.labels() == (1, 0.5)
+    assert store.paid() == (1, 0.5)
     assert verify(store.database).faults == ()
 
 
