@@ -24,6 +24,7 @@ import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -134,8 +135,7 @@ def _read_dataclass(value: object, cls: type, where: str, path: str) -> object:
     """Read a table key by key, then let the dataclass check itself."""
     if not isinstance(value, Mapping):
         raise _mismatch(value, dict, where, path)
-    hints = get_type_hints(cls)
-    fields = {each.metadata.get("key", each.name): each for each in dataclasses.fields(cls)}
+    hints, fields = _described(cls)
     for key in value:
         if key not in fields:
             hint = nearest(str(key), fields)
@@ -151,6 +151,13 @@ def _read_dataclass(value: object, cls: type, where: str, path: str) -> object:
         return cls(**arguments)
     except InputError as err:
         raise SettingsError(f"{where}: {path}: {err}" if path else f"{where}: {err}") from err
+
+
+@cache
+def _described(cls: type) -> tuple[Mapping[str, object], Mapping[str, dataclasses.Field[object]]]:
+    """Return the types of a dataclass by attribute, and its attributes by key; looked up once."""
+    fields = {each.metadata.get("key", each.name): each for each in dataclasses.fields(cls)}
+    return get_type_hints(cls), fields
 
 
 def _read_items(value: object, arms: tuple[object, ...], where: str, path: str) -> Iterator[object]:

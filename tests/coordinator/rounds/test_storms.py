@@ -11,8 +11,8 @@ import pytest
 from coordinator.labels.consensus import Verdict, judge
 from coordinator.labels.desk import Seat
 from coordinator.models.shelf import digest_of
-from coordinator.rounds.campaign import load_state, replay_campaign
-from coordinator.rounds.events import Resolved
+from coordinator.rounds.campaign import STREAM, CampaignState, load_state, replay_campaign
+from coordinator.rounds.events import Resolved, load_event
 from coordinator.rounds.machine import Phase
 from coordinator.settings import BudgetSettings, LabelingSettings, PaceSettings
 from coordinator.store.budget import Resource
@@ -71,6 +71,7 @@ class Storm(Campaign):
             boss = Seat(annotator=Reader(), name="boss", expert=True)
             self.people = (self.reader, Seat(annotator=Contrary(), name="bob"), boss)
         self.most = self.settings.budget.labels or 0
+        self.read, self.replayed = 0, CampaignState()  # what the stored events lead to
         self.network = StormyNetwork(  # type: ignore[assignment]  # another transport
             handlers={device: agent.handle for device, agent in self.fleet.agents.items()},
             clock=self.clock,
@@ -121,7 +122,10 @@ class Storm(Campaign):
     def check(self) -> None:
         """Look at everything that must hold after every step."""
         campaign = self.scheduler.campaign
-        assert load_state(self.store)[1] == campaign
+        events = [load_event(*row) for row in self.store.events(STREAM, after=self.read - 1)]
+        self.read += len(events)
+        self.replayed = replay_campaign(events, self.replayed)
+        assert self.replayed == campaign
         paid, _ = self.store.paid()
         labels = self.store.kept_labels()
         assert sum(self.answered().values()) <= len(labels) <= paid <= self.most
@@ -157,6 +161,7 @@ class Storm(Campaign):
             if not self.store.overdue(99):
                 break
         assert self.store.overdue(99) == []
+        assert load_state(self.store)[1] == self.scheduler.campaign
         assert replay_campaign(self.scheduler.events) == self.scheduler.campaign
         assert verify(self.store.database).faults == ()
         self._hear_everything_again()
