@@ -169,20 +169,39 @@ class Planner:
 def affordable(settings: CampaignSettings, store: Store) -> int:
     """Return how many more labels a campaign may buy.
 
-    A candidate that still waits from a round that is over may be answered, and paid, at any time.
+    A round holds a reservation until it has counted its answers. What its items may cost after that
+    is kept back: an item may come late, wait for people, or be answered and not counted yet.
     """
-    budget, account, waiting = settings.budget, store.budget(), len(store.queue())
-    most = NO_LIMIT
+    budget, account, held = settings.budget, store.budget(), store.unsettled()
+    late = [claim for number, claim in store.may_cost().items() if labels_key(number) not in held]
+    items, most = sum(claim.items for claim in late), NO_LIMIT
     if budget.labels is not None:
-        spending = account[Resource.LABELS]
-        each = settings.labeling.most
-        most = (budget.labels - spending.reserved - spending.spent) // each - waiting
+        spending, each = account[Resource.LABELS], settings.labeling.most
+        given = sum(claim.answers for claim in late)
+        left = budget.labels - spending.reserved - spending.spent - given
+        most = left // each - items
     price = to_micro(settings.item_price)
     if budget.money is not None and price:
-        spending = account[Resource.MONEY]
-        left = to_micro(budget.money) - spending.reserved - spending.spent - waiting * price
-        most = min(most, left // price)
+        spending, given = account[Resource.MONEY], sum(claim.micro for claim in late)
+        left = to_micro(budget.money) - spending.reserved - spending.spent - given
+        most = min(most, left // price - items)
     return most
+
+
+def give_back(store: Store, number: int) -> None:
+    """End the reservations of a round that is given up; what its items may cost is kept back."""
+    for key in store.unsettled() & {labels_key(number), money_key(number)}:
+        store.settle_budget(key, 0)
+
+
+def labels_key(number: int) -> str:
+    """Return what the budget calls the labels of a round."""
+    return f"{number}/labels"
+
+
+def money_key(number: int) -> str:
+    """Return what the budget calls the price of a round's labels."""
+    return f"{number}/money"
 
 
 def to_micro(money: float) -> int:

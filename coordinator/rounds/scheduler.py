@@ -29,7 +29,7 @@ from coordinator.rounds.learning import Learning
 from coordinator.rounds.machine import Phase, RoundState
 from coordinator.rounds.machine import served as is_served
 from coordinator.rounds.parts import Parts
-from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates
+from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates, give_back
 from coordinator.rounds.question import Rest
 from coordinator.rounds.rollout import Rollout
 from coordinator.rounds.steps import Steps
@@ -305,6 +305,8 @@ class Scheduler:
         try:
             with self._parts.store.transaction():
                 self._record(event)
+                if isinstance(event, Abandoned):
+                    give_back(self._parts.store, event.round)
                 if settles:
                     self._parts.store.settle(settles)
         except BaseException:

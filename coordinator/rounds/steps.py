@@ -18,7 +18,7 @@ from coordinator.rounds.events import Event, Fitted, Labeled, Opened, Resolved, 
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
-from coordinator.rounds.planning import NO_LIMIT, affordable, to_micro
+from coordinator.rounds.planning import NO_LIMIT, affordable, labels_key, money_key, to_micro
 from coordinator.rounds.question import Question, Rest
 from coordinator.rounds.selection import grant, pack_offers, random_offers
 from coordinator.store.budget import Resource
@@ -89,8 +89,8 @@ class Steps:
         with self._store.transaction():
             considered = self._store.keep_artifact(pack_offers(offers))
             self._store.grant(state.number, items)
-            self._store.reserve(_key(state, "labels"), Resource.LABELS, paid, labels)
-            self._store.reserve(_key(state, "money"), Resource.MONEY, cost, money)
+            self._store.reserve(labels_key(state.number), Resource.LABELS, paid, labels)
+            self._store.reserve(money_key(state.number), Resource.MONEY, cost, money)
             self._record(
                 Selected(
                     round=state.number,
@@ -187,8 +187,8 @@ class Steps:
         with self._store.transaction():
             labels, count, cost = self._store.count_labels(state.number)
             # late answers of other rounds are paid with this one's, and may pass what it reserved
-            self._store.settle_budget(_key(state, "labels"), count, over=True)
-            self._store.settle_budget(_key(state, "money"), to_micro(cost), over=True)
+            self._store.settle_budget(labels_key(state.number), count, over=True)
+            self._store.settle_budget(money_key(state.number), to_micro(cost), over=True)
             self._record(
                 Resolved(
                     round=state.number,
@@ -284,8 +284,3 @@ class Steps:
 
     def _random_offers(self, state: RoundState) -> int:
         return random_offers(state.budget, self._settings.random_share, len(state.devices))
-
-
-def _key(state: RoundState, what: str) -> str:
-    """Return what the budget calls a round's part of something."""
-    return f"{state.number}/{what}"

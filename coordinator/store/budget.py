@@ -39,6 +39,7 @@ class Spending:
 
 
 _ENTRY = select(budget_entry).where(of(budget_entry, "key"))
+_UNSETTLED = select(budget_entry.c.key).where(of(budget_entry), budget_entry.c.spent.is_(None))
 _ADD_ENTRY = insert(budget_entry)
 _SETTLE_ENTRY = update(budget_entry).where(of(budget_entry, "key"))
 _BUDGET = select(budget).where(of(budget))
@@ -98,6 +99,10 @@ class BudgetTables(CampaignTables):
             so_far = self.budget()[resource]
             self._change(_SETTLE_ENTRY, {"the_key": key, "spent": spent, "over": above})
             self._keep(resource, reserved=so_far.reserved - reserved, spent=so_far.spent + spent)
+
+    def unsettled(self) -> frozenset[str]:
+        """Return the keys of reservations that are not settled yet."""
+        return frozenset(row["key"] for row in self._rows(_UNSETTLED))
 
     def budget(self) -> dict[Resource, Spending]:
         """Return where every resource stands."""

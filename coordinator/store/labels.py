@@ -1,13 +1,22 @@
 """Sealed candidates, what people said of them, what it came to, and how far each label has come."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is spelled as SQLite's
 
 from coordinator.store.database import Values
-from coordinator.store.rows import Annotation, KeptLabel, StoredCandidate, StoredLabel
-from coordinator.store.schema import MONEY_UNIT, annotation, candidate, device, label
+from coordinator.store.rows import Annotation, Claim, KeptLabel, StoredCandidate, StoredLabel
+from coordinator.store.schema import (
+    MONEY_UNIT,
+    annotation,
+    candidate,
+    device,
+    label,
+    offer,
+    pending,
+)
 from coordinator.store.scope import CampaignTables, of
 from fieldvote.records import DeviceId
 
@@ -47,6 +56,45 @@ _ANSWERS = (
     select(annotation)
     .where(of(annotation))
     .order_by(annotation.c.item, annotation.c.at, annotation.c.annotator)
+)
+_MAY_COME = (  # granted, not here, and not refused either
+    select(offer.c.round, func.count().label("count"))
+    .select_from(
+        offer.join(
+            pending,
+            (pending.c.campaign == offer.c.campaign)
+            & (pending.c.round == offer.c.round)
+            & (pending.c.device == offer.c.device)
+            & (pending.c.phase == "collect"),
+        ).outerjoin(
+            candidate,
+            (candidate.c.campaign == offer.c.campaign) & (candidate.c.item == offer.c.item),
+        )
+    )
+    .where(of(offer), offer.c.granted, candidate.c.item.is_(None))
+    .group_by(offer.c.round)
+)
+_MAY_BE_ANSWERED = (
+    select(candidate.c.round, func.count().label("count"))
+    .select_from(_WITH_LABEL)
+    .where(of(candidate), label.c.item.is_(None))
+    .group_by(candidate.c.round)
+)
+_UNCOUNTED = (
+    select(
+        candidate.c.round,
+        func.count().label("count"),
+        func.sum(annotation.c.price).label("price"),
+    )
+    .select_from(
+        annotation.join(
+            candidate,
+            (candidate.c.campaign == annotation.c.campaign)
+            & (candidate.c.item == annotation.c.item),
+        )
+    )
+    .where(of(annotation), annotation.c.counted.is_(None))
+    .group_by(candidate.c.round)
 )
 _CANDIDATES = select(func.count().label("count")).where(of(candidate, "round"))
 _SAID = _ANSWERS.where(of(annotation, "item"))
@@ -127,6 +175,21 @@ class LabelTables(CampaignTables):
         (all_,) = self._rows(_CANDIDATES, the_round=round_number)
         (open_,) = self._rows(_OPEN, the_round=round_number)
         return int(all_["count"]), int(open_["count"])
+
+    def may_cost(self) -> dict[int, Claim]:
+        """Return what each round's items may still cost, and what was given and not counted yet."""
+        items: Counter[int] = Counter()
+        for query in (_MAY_COME, _MAY_BE_ANSWERED):
+            items.update({int(row["round"]): int(row["count"]) for row in self._rows(query)})
+        given = {int(row["round"]): row for row in self._rows(_UNCOUNTED)}
+        return {
+            number: Claim(
+                items=items[number],
+                answers=int(given[number]["count"]) if number in given else 0,
+                micro=int(given[number]["price"]) if number in given else 0,
+            )
+            for number in items.keys() | given.keys()
+        }
 
     def oldest_waiting(self) -> int:
         """Return the first round that has a candidate without a label, 0 where none has."""

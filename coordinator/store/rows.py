@@ -70,6 +70,21 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a round's items may yet take from the budget.
+
+    Attributes:
+        items: Items without a label that wait for people, or may still come from their devices.
+        answers: Answers that were given and that no round has counted.
+        micro: What those cost, in millionths.
+    """
+
+    items: int
+    answers: int
+    micro: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLabel:
     """What people's answers to one item came to.
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
-from coordinator.labels.desk import Elsewhere, Seat
+from coordinator.labels.desk import Elsewhere
 from coordinator.rounds.commands import Command, ask
 from coordinator.rounds.events import (
     Abandoned,
@@ -18,17 +17,17 @@ from coordinator.rounds.events import (
     Selected,
 )
 from coordinator.rounds.machine import Phase
+from coordinator.rounds.planning import affordable
 from coordinator.rounds.scheduler import Scheduler
-from coordinator.settings import BudgetSettings, LabelingSettings, PaceSettings
+from coordinator.settings import BudgetSettings, PaceSettings
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
+from coordinator.store.rows import Claim
 from fieldvote.errors import DataError, InputError
-from fieldvote.records import MaskedItem
+from fieldvote.records import CollectRequest, DeviceId
 from tests.coordinator.rounds.by_hand import ByHand
 from tests.coordinator.rounds.campaign import (
     SETTINGS,
-    Reader,
-    desk_of,
     settings_with,
 )
 
@@ -156,70 +155,36 @@ def test_a_campaign_never_buys_more_labels_than_its_budget(budget: BudgetSetting
         assert (spending.reserved, spending.spent) == (0, 5)
 
 
-WAVERING = {"labeling": LabelingSettings(answers=2, expert_wait_s=600.0)}
-
-
-def differ(campaign: ByHand) -> None:
-    """Let two people answer everything, and agree on nothing."""
-
-    class Contrary(Reader):
-        def answer(self, item: MaskedItem) -> int | None:
-            return 1 - (super().answer(item) or 0)
-
-    seats = (Seat(annotator=Reader(), name="ann"), Seat(annotator=Contrary(), name="bob"))
-    desk_of(*seats, settings=campaign.settings).work(campaign.store)
-
-
-def test_a_round_waits_for_an_expert_where_people_differ() -> None:
-    with closing(ByHand(settings_with(**WAVERING), rounds=1)) as made:
-        assert made.turn().about.startswith("round 1: people")
-        differ(made)
-        rest = made.turn()
-        assert rest.about == "round 1: an expert: 3 candidates are disputed"
-        assert rest.until == (made.clock.now() + timedelta(seconds=600)).isoformat()
-        assert made.phases() == {1: Phase.RESOLVING}
-        # a coordinator that was just started waits as long
-        assert made.started().state.until == rest.until
-        boss = Seat(annotator=Reader(), name="boss", expert=True)
-        desk_of(boss, settings=made.settings).work(made.store)
+def test_what_comes_after_its_round_is_paid_from_what_was_left_for_it() -> None:
+    with closing(ByHand(settings_with(budget=BudgetSettings(labels=4)), rounds=9)) as made:
+        made.network.silent = {(DeviceId(1), CollectRequest)}
         made.turn()
-        [event] = made.events(Resolved)
-        assert (event.labels, event.answers) == (3, 9)
-        assert made.scheduler.finished
+        made.clock.sleep(SETTINGS.deadline_s + 1)
+        made.turn()
+        made.answer()
+        made.turn()
+        # one of three has not come, and may come: it keeps its place in the budget
+        assert made.store.may_cost()[1] == Claim(items=1, answers=0, micro=0)
+        assert [len(event.items) for event in made.events(Selected)] == [3, 1]
+        made.network.silent = set()
+        for _ in range(20):
+            made.turn()
+            made.clock.sleep(10.0)
+            made.answer()
+        assert made.store.may_cost().get(1, Claim(items=0, answers=0, micro=0)).items == 0
+        assert made.store.paid()[0] == 4
 
 
-def test_an_expert_who_never_comes_holds_no_round_up_and_their_label_counts_later() -> None:
-    with closing(ByHand(settings_with(**WAVERING), rounds=2)) as made:
+def test_a_round_that_is_given_up_gives_back_what_its_items_cannot_cost_any_more() -> None:
+    with closing(ByHand(settings_with(budget=BudgetSettings(labels=5)), rounds=9)) as made:
         made.turn()
-        differ(made)
-        made.turn()
-        made.clock.sleep(601)
-        made.turn()
-        [event] = made.events(Resolved)
-        assert (event.labels, event.answers) == (0, 6)
-        boss = Seat(annotator=Reader(), name="boss", expert=True)
-        desk_of(boss, settings=made.settings).work(made.store)
-        made.clock.sleep(3601)
-        made.turn()
-        later = made.events(Resolved)[-1]
-        assert (later.round, later.labels, later.answers) == (2, 3, 3)
-
-
-def test_what_an_item_may_cost_in_answers_is_reserved() -> None:
-    rule = LabelingSettings(answers=2, expert_price=1.0)
-    budget = BudgetSettings(labels=8)
-    with closing(ByHand(settings_with(labeling=rule, budget=budget), rounds=9)) as made:
-        made.turn()
-        spending = made.store.budget()
-        # two annotators and an expert for each of two items: a third could pass the limit
-        assert spending[Resource.LABELS].reserved == 2 * 3
-        assert spending[Resource.MONEY].reserved == round(2 * (2 * SETTINGS.price + 1.0) * 1e6)
-        differ(made)
-        boss = Seat(annotator=Reader(), name="boss", expert=True)
-        desk_of(boss, settings=made.settings).work(made.store)
-        made.turn()
-        assert made.store.budget()[Resource.LABELS].spent == 6
-        assert made.turn().about == "the budget for labels is spent"
+        made.answer(1)
+        made.scheduler.obey(Command(what="abort", round=1))
+        assert made.store.budget()[Resource.LABELS].reserved == 0
+        # two wait for people still, and one was answered and is not counted yet
+        assert affordable(made.settings, made.store) == 5 - 2 - 1
+        made.answer()
+        assert affordable(made.settings, made.store) == 5 - 3
 
 
 def test_labels_are_reserved_before_they_are_bought(campaign: ByHand) -> None:

@@ -82,7 +82,9 @@ def test_a_whole_campaign_of_three_rounds_learns(campaign: Campaign) -> None:
     count, cost = campaign.store.paid()
     assert (count, round(cost, 6)) == (15, 15 * SETTINGS.price)
     assert sorted(campaign.reader.asked) == sorted(set(campaign.reader.asked))
-    assert campaign.answered() == {ONE: 5, TWO: 5, THREE: 5, JUDGE: 0}
+    answered = campaign.answered()
+    assert (sum(answered.values()), answered[JUDGE]) == (15, 0)
+    assert min(answered[device] for device in (ONE, TWO, THREE)) > 0
     last = campaign.events(Evaluated)[-1]
     counts = last.held_out
     assert sum(counts) == 10
