@@ -41,25 +41,25 @@ class CopyHypothesis:
     Attributes:
         b: The fit with one vote per group. Shape (m,).
         weight: Pair weights of that fit, 1 / (group size * group size). Shape (m, m).
-        level: The kappa at which the groups were cut.
+        level: The kappa at which the groups were cut; 0 for copies of one function.
+        same: Which pairs share a group, itself included. Shape (m, m), bool.
     """
 
     b: Matrix
     weight: Matrix
     level: float
+    same: NDArray[np.bool_]
 
 
 def chance_corrected(total: VoteSummary, pairs: Pairs) -> Matrix:
     """Return Cohen's kappa of each pair, over the items both voted on. Shape (m, m).
 
-    Without counts per pair and class, chance is taken from each function's votes overall.
+    Chance is taken from each function's votes overall: counts per pair and class would triple what
+    a device sends.
     """
-    if total.pair_classes is not None:
-        shares = total.pair_classes / np.maximum(total.co_votes, 1)[:, :, None]
-        chance = np.einsum("jlv,ljv->jl", shares, shares)
-    else:
-        overall = total.counts / np.maximum(total.counts.sum(axis=1), 1)[:, None]
-        chance = overall @ overall.T
+    counts = np.maximum(total.counts, 0)
+    overall = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+    chance = overall @ overall.T
     kappa = (pairs.rate - chance) / np.maximum(1 - chance, 1e-6)
     return np.where(pairs.co_votes > 0, kappa, 0.0)
 
@@ -92,8 +92,24 @@ def find_copy_groups(
         base = pair_weight(pairs, regime, masked=same, weight=weight)
         before = misfit(pairs.signal, base, independent)
         if misfit(pairs.signal, base, collapsed) < ACCEPTED_RATIO * max(before, 1e-12):
-            return CopyHypothesis(b=collapsed, weight=weight, level=level)
+            return CopyHypothesis(b=collapsed, weight=weight, level=level, same=same)
     return None
+
+
+def suppose_copies(pairs: Pairs, regime: Regime, group: NDArray[np.bool_]) -> CopyHypothesis:
+    """Return the fit that gives these functions one vote among them all.
+
+    Args:
+        pairs: Rates per pair.
+        regime: Passed on to the fit.
+        group: Which functions are copies of one of them. Shape (m,).
+    """
+    same = np.outer(group, group)
+    np.fill_diagonal(same, True)
+    size = same.sum(axis=1).astype(np.float64)
+    weight = 1 / np.outer(size, size)
+    b = complete(pairs, regime, masked=same, weight=weight)
+    return CopyHypothesis(b=b, weight=weight, level=0.0, same=same)
 
 
 def average_link(closeness: Matrix, level: float, sure: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -127,7 +143,13 @@ def average_link(closeness: Matrix, level: float, sure: NDArray[np.bool_]) -> ND
 
 
 def find_edges(
-    pairs: Pairs, b: Matrix, *, above: float, kappa: Matrix | None, kappa_above: float
+    pairs: Pairs,
+    b: Matrix,
+    *,
+    above: float,
+    kappa: Matrix | None,
+    kappa_above: float,
+    together: NDArray[np.bool_] | None = None,
 ) -> Matrix:
     """Return the excess agreement of pairs that look like copies, 0 elsewhere. Shape (m, m).
 
@@ -137,14 +159,17 @@ def find_edges(
         above: Least excess.
         kappa: Chance-corrected agreement, or None to ask no more of a pair. Shape (m, m).
         kappa_above: Least kappa.
+        together: Pairs known to be copies: of them only sure excess is asked. Shape (m, m).
     """
     expected = _expected_rate(pairs, b)
     excess = excess_agreement(pairs, b)
     spread = np.sqrt(np.maximum(expected * (1 - expected), 1e-6) / np.maximum(pairs.co_votes, 1))
-    copies = (pairs.rate - expected > SURE_Z * spread) & (excess > above)
-    copies &= pairs.co_votes >= ENOUGH_CO_VOTES
+    sure = (pairs.rate - expected > SURE_Z * spread) & (pairs.co_votes >= ENOUGH_CO_VOTES)
+    copies = sure & (excess > above)
     if kappa is not None:
         copies &= kappa > kappa_above
+    if together is not None:
+        copies |= sure & together
     np.fill_diagonal(copies, False)
     return np.where(copies, np.clip(excess, 0.0, 1.0), 0.0)
 

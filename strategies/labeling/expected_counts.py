@@ -9,26 +9,23 @@ Source: Dawid and Skene 1979, Applied Statistics 28(1), equations 2.3 to 2.5, wi
 copies, shrinkage to the one-shot fit, and the class balance kept uniform for one-class functions.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fieldvote.errors import InputError, ShapeError
-from strategies.labeling.anchors import AnchorSummary
-from strategies.labeling.evidence import softmax
-from strategies.labeling.model import LabelModel, anchor, coin_tables
-from strategies.labeling.one_shot import OneShotFit, fit_one_shot
+from strategies.labeling.evidence import SHARE_UNIT
+from strategies.labeling.incidence import Incidence
+from strategies.labeling.kernels import NUMPY, Kernels
+from strategies.labeling.model import LabelModel, coin_tables
+from strategies.labeling.one_shot import OneShotFit
 from strategies.labeling.summary import VoteSummary
-from strategies.labeling.votes import blocks, cast_votes, checked_votes
+from strategies.labeling.votes import checked_votes
 
-UNIT = 1 << 20
+UNIT = SHARE_UNIT
 ONE_SHOT_VOTES = 30.0  # how many votes the one-shot accuracy is worth
 COIN_VOTES = 2.0  # how many votes per class the assumption of uniform errors is worth
-SETTLED = 1e-3  # largest change at which another exchange is not worth its cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,36 +74,31 @@ class ExpectedCounts:
         return cls(classes=classes, right=right, tables=tables.reshape(r, k, k))
 
 
-def expected_counts(model: LabelModel, votes: ArrayLike) -> ExpectedCounts:
+def expected_counts(
+    model: LabelModel, votes: ArrayLike | Incidence, *, kernels: Kernels = NUMPY
+) -> ExpectedCounts:
     """Return what a device expects under the model, summed over its items.
 
     Args:
         model: The model as received.
-        votes: Shape (n, m), integers, -1 abstains.
+        votes: Shape (n, m), integers, -1 abstains; or the same as kernels.lay_out returned it,
+            which saves laying it out again in every exchange but the first.
+        kernels: What does the arithmetic; the result is the same to the bit.
 
     Raises:
         ShapeError, InputError: votes are not a vote matrix of m functions.
     """
-    matrix = checked_votes(votes, model.classes, functions=model.functions)
-    evidence = model.evidence
-    per_class = np.zeros(model.classes, dtype=np.int64)
-    tables = np.zeros((model.functions, model.classes, model.classes), dtype=np.int64)
-    by_class = tables.reshape(-1, model.classes).T
-    for rows in blocks(matrix):
-        block = matrix[rows]
-        cast = cast_votes(block, model.classes)
-        sure = softmax(evidence.gather(cast, len(block)), np.ones(len(block)))
-        fixed = np.floor(sure * UNIT + 0.5)
-        voted = np.bincount(cast.row, minlength=len(block)) > 0
-        per_class += fixed[:, voted].sum(axis=1).astype(np.int64)
-        for counts, expected in zip(by_class, fixed, strict=True):
-            # integers below 2^53 in float64: these sums are exact
-            met = np.bincount(cast.cell, weights=expected[cast.row], minlength=len(counts))
-            counts += met.astype(np.int64)
+    laid = votes
+    if not isinstance(laid, Incidence):
+        matrix = checked_votes(laid, model.classes, functions=model.functions)
+        laid = kernels.lay_out(matrix, model.classes)
+    if (laid.functions, laid.classes) != (model.functions, model.classes):
+        raise ShapeError("votes", (laid.functions, laid.classes), (model.functions, model.classes))
+    sums = kernels.posterior_sums(model.evidence, laid)
     return ExpectedCounts(
-        classes=per_class,
-        right=np.trace(tables, axis1=1, axis2=2),
-        tables=tables[model.mixed],
+        classes=sums.classes,
+        right=np.trace(sums.tables, axis1=1, axis2=2),
+        tables=sums.tables[model.mixed],
     )
 
 
@@ -136,56 +128,3 @@ def refine(
         balance=prior,
         mixed_tables=tables / tables.sum(axis=1, keepdims=True),
     )
-
-
-def fit_across(
-    shards: Sequence[ArrayLike],
-    *,
-    classes: int,
-    rounds: int = 3,
-    anchors: AnchorSummary | None = None,
-) -> LabelModel:
-    """Fit over many devices' votes, each touched only by what would run on its device.
-
-    Args:
-        shards: One vote matrix per device, (n_i, m); no items is fine. At least one shard.
-        classes: Number of classes, k.
-        rounds: Exchanges of expected counts at most; 0 is the one-shot fit.
-        anchors: The sum of what human answers say about the functions.
-
-    Returns:
-        The same bits however the rows are spread over shards.
-
-    Raises:
-        InputError: No shards, or a negative number of rounds.
-        ShapeError: Shards or anchors with different functions.
-    """
-    if not len(shards):
-        raise InputError("expected at least one shard")
-    if rounds < 0:
-        raise InputError(f"expected rounds of 0 or more, got {rounds}")
-    devices = [checked_votes(shards[0], classes)]
-    functions = devices[0].shape[1]
-    devices += [checked_votes(shard, classes, functions=functions) for shard in shards[1:]]
-    start_sum = VoteSummary.empty(functions=functions, classes=classes)
-    total = sum((VoteSummary.from_votes(d, classes=classes) for d in devices), start=start_sum)
-    start = fit_one_shot(total)
-    model = LabelModel.from_one_shot(start, classes=classes)
-    for _ in range(rounds if start.regime.informative else 0):
-        counts = reduce(add, (expected_counts(model, device) for device in devices))
-        refined = refine(model, counts, start=start, total=total)
-        change = _largest_change(model, refined)
-        model = refined
-        if change < SETTLED:
-            break
-    return model if anchors is None else anchor(model, anchors, total)
-
-
-def _largest_change(before: LabelModel, after: LabelModel) -> float:
-    """Return how far the parameters moved."""
-    pairs = (
-        (before.accuracies, after.accuracies),
-        (before.mixed_tables, after.mixed_tables),
-        (before.prior, after.prior),
-    )
-    return max((float(np.abs(new - old).max()) for old, new in pairs if old.size), default=0.0)

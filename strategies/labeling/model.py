@@ -4,7 +4,7 @@ Fitted by a coordinator from sums (LabelModel.fit), sent to devices as one vecto
 With anchors, human answers correct it (strategies.labeling.anchors).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from fieldvote.errors import InputError, ShapeError
 from strategies.labeling import evidence
 from strategies.labeling.anchors import AnchorSummary
+from strategies.labeling.one_class import (
+    ANCHOR_VOTES,
+    anchored_precisions,
+    half_known_balance,
+    hedged_accuracies,
+    hedged_weights,
+    unvoted_prior,
+)
 from strategies.labeling.one_shot import OneShotFit, fit_one_shot
-from strategies.labeling.rank_one import TYPICAL_ACCURACY
 from strategies.labeling.summary import VoteSummary
 from strategies.labeling.votes import checked_classes, checked_votes
 
-ANCHOR_VOTES = 20.0  # how many answers it takes to weigh as much as what the votes said before
-ANCHOR_ITEMS = 20.0  # the same for the class balance
+ANCHOR_ITEMS = 20.0  # how many answers weigh as much as the class balance known before
 HEADER = 3  # functions, classes, damping
 
 
@@ -36,6 +42,7 @@ class LabelModel:
             Shape (r,), ascending.
         mixed_tables: Probability of vote v given class c, at [r, v, c]. Shape (r, k, k).
         damping: How far many votes are worth less than their sum; 0 for independent ones.
+        temperature: Factor on all evidence: below 1 for less confidence, 1 as fitted.
 
     >>> votes = np.array([[0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1]] * 20)
     >>> model = LabelModel.fit(VoteSummary.from_votes(votes, classes=2))
@@ -50,6 +57,7 @@ class LabelModel:
     mixed: NDArray[np.int64]
     mixed_tables: NDArray[np.float64]
     damping: float
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         functions, classes = len(self.accuracies), len(self.prior)
@@ -82,21 +90,33 @@ class LabelModel:
     @property
     def evidence(self) -> evidence.Evidence:
         """What each vote says, in fixed point."""
-        return evidence.Evidence.of(self.tables, self.balance, self.weights)
+        tables, balance = self.tables, self.balance
+        if self.temperature != 1.0:
+            tables, balance = tables**self.temperature, balance**self.temperature
+        return evidence.Evidence.of(tables, balance, self.weights)
 
     @classmethod
-    def fit(cls, total: VoteSummary, anchors: AnchorSummary | None = None) -> "LabelModel":
+    def fit(
+        cls, total: VoteSummary, anchors: AnchorSummary | None = None, *, noise: float = 0.0
+    ) -> "LabelModel":
         """Fit from summed votes, in one shot.
 
         Args:
             total: The sum of all devices' summaries.
             anchors: The sum of what human answers say about the functions. Its items should be
                 drawn at random, for their classes are taken as the class balance.
+            noise: Standard deviation of the noise on each number of total but the items, where
+                differential privacy put some. What noise drowns falls back to a majority vote.
 
         Raises:
             ShapeError: anchors are about other functions or classes.
+            InputError: noise is negative or not finite.
         """
-        model = cls.from_one_shot(fit_one_shot(total), classes=total.classes)
+        if not 0 <= noise < np.inf:
+            raise InputError(f"expected noise of 0 or more, got {noise}")
+        checked_anchors(anchors, functions=total.functions, classes=total.classes)
+        start = fit_one_shot(total, anchors, noise=noise)
+        model = conclude(cls.from_one_shot(start, classes=total.classes), start, total, noise=noise)
         return model if anchors is None else anchor(model, anchors, total)
 
     @classmethod
@@ -143,6 +163,7 @@ class LabelModel:
                 self.weights,
                 is_mixed,
                 self.mixed_tables.ravel(),
+                np.array([self.temperature]),
             ]
         )
 
@@ -156,15 +177,17 @@ class LabelModel:
         """
         numbers = np.asarray(vector, dtype=np.float64)
         if numbers.ndim != 1 or len(numbers) < HEADER:
-            raise ShapeError("vector", numbers.shape, ("at least 3",))
+            raise ShapeError("vector", numbers.shape, (f"at least {HEADER}",))
         if not np.isfinite(numbers).all() or numbers[0] < 0 or (numbers[:2] % 1).any():
             raise InputError("a label model's vector holds finite numbers and starts with m, k")
+        if numbers[-1] <= 0:
+            raise InputError("a label model's vector ends with its temperature, above 0")
         functions, classes = int(numbers[0]), checked_classes(int(numbers[1]))
-        short = HEADER + 2 * classes + 3 * functions
+        short = HEADER + 2 * classes + 3 * functions + 1
         if len(numbers) < short:
             raise ShapeError("vector", numbers.shape, (f"at least {short}",))
         bounds = np.cumsum([HEADER, classes, classes, functions, functions, functions])
-        _, prior, balance, accuracies, weights, is_mixed, tables = np.split(numbers, bounds)
+        _, prior, balance, accuracies, weights, is_mixed, tables = np.split(numbers[:-1], bounds)
         mixed = np.flatnonzero(is_mixed)
         if len(tables) != len(mixed) * classes**2:
             raise ShapeError("vector", numbers.shape, (short + len(mixed) * classes**2,))
@@ -176,6 +199,7 @@ class LabelModel:
             mixed=mixed,
             mixed_tables=tables.reshape(len(mixed), classes, classes).copy(),
             damping=float(numbers[2]),
+            temperature=float(numbers[-1]),
         )
 
 
@@ -192,50 +216,71 @@ def coin_tables(accuracies: NDArray[np.float64], classes: int) -> NDArray[np.flo
     return tables
 
 
+def conclude(
+    model: LabelModel, start: OneShotFit, total: VoteSummary, *, noise: float = 0.0
+) -> LabelModel:
+    """Return the fitted model as it is to be used: hedged where functions vote for one class each.
+
+    Args:
+        model: After the last exchange of expected counts, or the one-shot model.
+        start: The one-shot fit it began from.
+        total: The summed votes.
+        noise: Standard deviation of the noise on each number of total.
+    """
+    if start.regime.every_class or not start.regime.informative:
+        return model
+    coins = np.setdiff1d(np.arange(model.functions), model.mixed)
+    weights = hedged_weights(model.weights)
+    return replace(
+        model,
+        accuracies=hedged_accuracies(model.accuracies, weights, total, coins, noise=noise),
+        weights=weights,
+        prior=unvoted_prior(total, coins, noise=noise),
+    )
+
+
+def checked_anchors(anchors: AnchorSummary | None, *, functions: int, classes: int) -> None:
+    """Refuse anchors that are about other functions or classes.
+
+    Raises:
+        ShapeError: They are.
+    """
+    expected = (functions, classes, classes)
+    if anchors is not None and anchors.tables.shape != expected:
+        raise ShapeError("anchors", anchors.tables.shape, expected)
+
+
 def anchor(model: LabelModel, anchors: AnchorSummary, total: VoteSummary) -> LabelModel:
     """Return the model corrected by human answers.
 
     One-class functions: the share of right votes, shrunk to that of all functions of the same
-    class, and that to that of all functions. Mixed functions: the confusion table, shrunk to what
-    it was. The prior: the classes of the answered items, shrunk to what it was.
+    class, and that to that of all functions; the more answers, the less what conflict suggested
+    about them and about copies counts. Mixed functions: the confusion table, shrunk to what
+    it was. The prior: the classes of the answered items, shrunk to what it was. No answers change
+    nothing.
 
     Raises:
         ShapeError: anchors are about other functions or classes.
     """
-    k = model.classes
-    if anchors.tables.shape != (model.functions, k, k):
-        raise ShapeError("anchors", anchors.tables.shape, (model.functions, k, k))
-    coins = np.setdiff1d(np.arange(model.functions), model.mixed)
-    accuracies = model.accuracies.copy()
-    accuracies[coins] = _precisions(anchors, total, coins)
+    checked_anchors(anchors, functions=model.functions, classes=model.classes)
+    answered = float(anchors.items.sum())
+    kept = ANCHOR_ITEMS / (answered + ANCHOR_ITEMS)
     tables = anchors.tables[model.mixed] + ANCHOR_VOTES * model.mixed_tables
-    tables /= tables.sum(axis=1, keepdims=True)
-    prior = (anchors.items + ANCHOR_ITEMS * model.prior) / (anchors.items.sum() + ANCHOR_ITEMS)
-    everyone_mixed = not len(coins)
-    return LabelModel(
-        accuracies=accuracies,
-        weights=model.weights,
+    prior = anchors.items / (answered + ANCHOR_ITEMS) + kept * model.prior
+    anchored = replace(
+        model,
         prior=prior,
-        balance=prior if everyone_mixed else model.balance,
-        mixed=model.mixed,
-        mixed_tables=tables,
-        damping=model.damping,
+        balance=prior,
+        mixed_tables=tables / tables.sum(axis=1, keepdims=True),
     )
-
-
-def _precisions(
-    anchors: AnchorSummary, total: VoteSummary, coins: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Shrink each function's share of right answers to its class's, and that to everyone's."""
-    right, given = anchors.right.astype(np.float64), anchors.given.astype(np.float64)
-    overall = (right.sum() + ANCHOR_VOTES * TYPICAL_ACCURACY) / (given.sum() + ANCHOR_VOTES)
-    voted = total.counts.argmax(axis=1)
-    per_class = np.array(
-        [
-            (right[voted == c].sum() + ANCHOR_VOTES * overall)
-            / (given[voted == c].sum() + ANCHOR_VOTES)
-            for c in range(total.classes)
-        ]
+    coins = np.setdiff1d(np.arange(model.functions), model.mixed)
+    if not len(coins):
+        return anchored
+    accuracies = model.accuracies.copy()
+    accuracies[coins] = anchored_precisions(model.accuracies, anchors, total, coins, kept=kept)
+    return replace(
+        anchored,
+        accuracies=accuracies,
+        weights=model.weights**kept,
+        balance=half_known_balance(model.balance, anchors.items, kept=kept),
     )
-    shares = (right + ANCHOR_VOTES * per_class[voted]) / (given + ANCHOR_VOTES)
-    return np.asarray(np.clip(shares[coins], 1 / total.classes + 0.02, 0.97))

@@ -1,18 +1,33 @@
-"""Counting pairs of votes, a bit per vote.
+"""Counting pairs of votes, a bit per vote or a vote at a time.
 
-Each vote of each function becomes a row of bits, an item per bit; how often two of them meet is the
-number of ones in their conjunction. That is 64 items per instruction, and integers only.
+Where functions speak often, an item is a bit: of one row that says who voted, and of a row per
+binary digit of the votes. How often two functions voted alike is then a count of ones, 64 items per
+instruction. Where they are mostly silent, the pairs of votes that were cast are listed and counted
+instead. Integers only: both give the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.labeling.votes import ABSTAIN, cast_cells, votes_per_item
+
+Words = NDArray[np.uint64]
+
+Counts = NDArray[np.int64]
+
 WORD_BITS = 64
-BLOCK_WORDS = 512
+BLOCK_WORDS = 512  # ones of a row of bits then fit 16 bits
 BLOCK_CELLS = 1 << 20  # words in one block: 8 MB, whatever the number of functions
+LISTED_ROWS = 1 << 16  # rows whose votes are listed at once
+BLOCK_PAIRS = 1 << 20  # pairs listed at once, about: 8 MB
+MOST_JOINT_CELLS = 1 << 20  # of a table of every vote beside every other: 8 MB
+# nanoseconds, measured: a word of a pair, its share per digit; a listed pair, vote by vote or in a
+# table of pairs of votes; a listed vote
+WORD_COST, DIGIT_COST, PAIR_COST, JOINT_COST, VOTE_COST = 1.9, 0.4, 25.0, 6.0, 15.0
 
 
 class PairCounts(NamedTuple):
@@ -21,70 +36,188 @@ class PairCounts(NamedTuple):
     counts: NDArray[np.int64]
     co_votes: NDArray[np.int64]
     agreements: NDArray[np.int64]
-    pair_classes: NDArray[np.int64] | None
 
 
-def count_pairs(votes: NDArray[np.int8], classes: int, *, per_class: bool) -> PairCounts:
-    """Count votes, and how pairs of functions vote together.
+def count_pairs(votes: NDArray[np.int8], classes: int) -> PairCounts:
+    """Count votes, and how pairs of functions vote together, the cheaper way.
 
     Args:
         votes: Checked votes. Shape (n, m).
         classes: Number of classes, k.
-        per_class: Whether to count the classes of the votes of each pair too.
     """
-    functions = votes.shape[1]
+    if listing_is_cheaper(votes, classes):
+        return count_listed_pairs(votes, classes)
+    return count_bits(votes, classes)
+
+
+class BitLoops(NamedTuple):
+    """The work on one block of bits: planes (1 + d, m, words) of who voted, and of d digits.
+
+    Attributes:
+        pack: Fills the planes of votes (rows, m); what fills the last word abstains.
+        count_votes: Adds to the counts (m, k).
+        count_pairs: Adds how often two functions both voted, and how often they differed then:
+            two of (m, m), above the diagonal.
+    """
+
+    pack: Callable[[NDArray[np.int8], Words], None]
+    count_votes: Callable[[Words, Counts], None]
+    count_pairs: Callable[[Words, Counts, Counts], None]
+
+
+def count_bits(
+    votes: NDArray[np.int8], classes: int, *, loops: BitLoops | None = None
+) -> PairCounts:
+    """Count ones of rows of bits; see count_pairs.
+
+    Args:
+        votes: Checked votes. Shape (n, m).
+        classes: Number of classes, k.
+        loops: What does the work; None is the numpy way.
+    """
+    loops = loops or BitLoops(_pack, _count_votes, _count_pairs)
+    functions, digits = votes.shape[1], _digits(classes)
     counts = np.zeros((functions, classes), dtype=np.int64)
     together = np.zeros((functions, functions), dtype=np.int64)
-    same = np.zeros_like(together)
-    by_class = np.zeros((functions, functions, classes), dtype=np.int64) if per_class else None
-    for bits in _bit_rows(votes, classes):
-        voted = np.bitwise_or.reduce(bits, axis=1)
-        used = np.asarray(bits.any(axis=2))
-        met = _co_votes(voted)
-        together += met
-        for j in range(functions):
-            classes_used = np.flatnonzero(used[j])
-            for v in classes_used:
-                counts[j, v] += _ones(bits[j, v])
-                others = j + 1 + np.flatnonzero(used[j + 1 :, v])
-                same[j, others] += _ones(bits[j, v] & bits[others, v])
-            if by_class is None or not len(classes_used):
-                continue
-            rest = met[j].copy()
-            for v in classes_used[:-1]:
-                part = _ones(bits[j, v] & voted)
-                by_class[j, :, v] += part
-                rest -= part
-            # the last class is what the others leave: one-class functions cost nothing here
-            by_class[j, :, classes_used[-1]] += rest
-    if by_class is not None:
-        diagonal = np.arange(functions)
-        by_class[diagonal, diagonal] = 0
-    return PairCounts(counts, together, same + same.T, by_class)
+    apart = np.zeros_like(together)
+    cells = max(functions * (digits + 1), 1)
+    rows = max(1, min(BLOCK_WORDS, BLOCK_CELLS // cells)) * WORD_BITS
+    for start in range(0, len(votes), rows):
+        block = votes[start : start + rows]
+        planes = np.empty((1 + digits, functions, -(-len(block) // WORD_BITS)), dtype=np.uint64)
+        loops.pack(block, planes)
+        loops.count_votes(planes, counts)
+        loops.count_pairs(planes, together, apart)
+    same = together - apart
+    return PairCounts(counts, together + together.T, same + same.T)
 
 
-def _co_votes(voted: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count how often two functions both voted; diagonal zero. Shape (m, m)."""
-    met = np.zeros((len(voted), len(voted)), dtype=np.int64)
-    for j in range(len(voted)):
-        met[j, j + 1 :] = _ones(voted[j] & voted[j + 1 :])
-    return met + met.T
-
-
-def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Count the ones along the last axis."""
-    return np.asarray(np.bitwise_count(bits).sum(axis=-1, dtype=np.int64))
-
-
-def _bit_rows(votes: NDArray[np.int8], classes: int) -> Iterator[NDArray[np.uint64]]:
-    """Yield, block by block, a bit per item for each vote of each function: (m, k, words)."""
+def count_listed_pairs(votes: NDArray[np.int8], classes: int) -> PairCounts:
+    """Count by listing the pairs of votes that were cast; see count_pairs."""
     functions = votes.shape[1]
-    words = max(1, min(BLOCK_WORDS, BLOCK_CELLS // max(functions * classes, 1)))
-    for start in range(0, len(votes), words * WORD_BITS):
-        columns = np.ascontiguousarray(votes[start : start + words * WORD_BITS].T)
-        length = -(-columns.shape[1] // WORD_BITS) * (WORD_BITS // 8)
-        packed = np.zeros((functions, classes, length), dtype=np.uint8)
-        for vote in range(classes):
-            row_bytes = np.packbits(columns == vote, axis=1)
-            packed[:, vote, : row_bytes.shape[1]] = row_bytes
-        yield packed.view(np.uint64)
+    width = functions * classes
+    counts = np.zeros(width, dtype=np.int64)
+    in_table = width * width <= MOST_JOINT_CELLS
+    joint = np.zeros(width * width if in_table else 0, dtype=np.int64)
+    together = np.zeros(functions * functions, dtype=np.int64)
+    same = np.zeros_like(together)
+    for pairs, cells in _listed_pairs(votes, classes):
+        counts += np.bincount(cells, minlength=width)
+        if in_table:
+            joint += np.bincount(pairs, minlength=len(joint))
+            continue
+        first, second = np.divmod(pairs, width)
+        pair = first // classes * functions + second // classes
+        together += np.bincount(pair, minlength=len(together))
+        alike = first % classes == second % classes
+        same += np.bincount(pair[alike], minlength=len(same))
+    if in_table:
+        return from_joint(joint.reshape(width, width), counts.reshape(functions, classes))
+    together, same = (part.reshape(functions, functions) for part in (together, same))
+    return PairCounts(counts.reshape(functions, classes), together + together.T, same + same.T)
+
+
+def from_joint(joint: NDArray[np.int64], counts: NDArray[np.int64]) -> PairCounts:
+    """Return the counts from how often every vote met every vote of a later function.
+
+    Args:
+        joint: Shape (m * k, m * k), nothing where the first function is not before the second.
+        counts: Shape (m, k).
+    """
+    table = joint.reshape(*counts.shape, *counts.shape)
+    together, same = table.sum(axis=(1, 3)), np.einsum("jvlv->jl", table)
+    return PairCounts(counts, together + together.T, same + same.T)
+
+
+def listing_is_cheaper(
+    votes: NDArray[np.int8], classes: int, *, word_cost: float = WORD_COST
+) -> bool:
+    """Compare what both ways would take, from the number of votes cast."""
+    functions = votes.shape[1]
+    cast = votes_per_item(votes)
+    # as if functions spoke independently; where they speak together there are more pairs
+    pairs = cast * cast / 2
+    in_table = (functions * classes) ** 2 <= MOST_JOINT_CELLS
+    words = functions * functions / 2 / WORD_BITS
+    listed = (JOINT_COST if in_table else PAIR_COST) * pairs + VOTE_COST * cast
+    return bool(listed < word_cost * (1 + DIGIT_COST * _digits(classes)) * words)
+
+
+def _listed_pairs(
+    votes: NDArray[np.int8], classes: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the pairs of votes that met on an item, and all votes, in parts.
+
+    A vote is its cell, function * k + vote; a pair of them is first * (m * k) + second.
+    """
+    for start in range(0, len(votes), LISTED_ROWS):
+        block = votes[start : start + LISTED_ROWS]
+        row, cells = cast_cells(block, classes)
+        per_row = np.bincount(row, minlength=len(block))
+        yield from _pairs_in_parts(cells, per_row, width=votes.shape[1] * classes)
+
+
+def _pairs_in_parts(
+    cells: NDArray[np.intp], per_row: NDArray[np.intp], *, width: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the pairs within rows, about BLOCK_PAIRS at a time however many a row has."""
+    ends = np.cumsum(per_row)
+    pairs_up_to = np.cumsum(per_row * (per_row - 1) // 2)
+    cuts = np.flatnonzero(np.diff(pairs_up_to // BLOCK_PAIRS)) + 1
+    for low, high in pairwise([0, *cuts.tolist(), len(per_row)]):
+        numbers, last = per_row[low:high], ends[low:high]
+        pairs = np.empty((numbers * (numbers - 1) // 2).sum(), dtype=np.intp)
+        place = 0
+        for number in range(2, int(numbers.max()) + 1):
+            # rows with as many votes form a table; its pairs of columns are pairs of votes
+            table = cells[last[numbers == number] - number + np.arange(number)[:, None]]
+            for first in range(number - 1):
+                later = table[first + 1 :]
+                part = pairs[place : place + later.size].reshape(later.shape)
+                np.add(table[first] * width, later, out=part)
+                place += later.size
+        yield pairs, cells[last[0] - numbers[0] : last[-1]]
+
+
+def _digits(classes: int) -> int:
+    """Return how many binary digits a vote has."""
+    return (classes - 1).bit_length()
+
+
+def _pack(votes: NDArray[np.int8], planes: Words) -> None:
+    """Fill the planes; see BitLoops."""
+    columns = np.full((votes.shape[1], planes.shape[2] * WORD_BITS), ABSTAIN, dtype=np.int8)
+    for column, votes_of_one in zip(columns, votes.T, strict=True):
+        column[: len(votes)] = votes_of_one  # one by one: twice as fast as the transpose
+    # the first bit of a byte is a word's last: what order the items have does not matter
+    planes[0] = np.packbits(columns != ABSTAIN, axis=1).view(np.uint64)
+    for place, plane in enumerate(planes[1:]):
+        plane[:] = np.packbits(columns & np.int8(1 << place), axis=1).view(np.uint64)
+
+
+def _count_votes(planes: Words, counts: Counts) -> None:
+    """Add to the counts; see BitLoops."""
+    for vote in range(counts.shape[1]):
+        who = planes[0]
+        for place, digit in enumerate(planes[1:]):
+            who = who & (digit if vote >> place & 1 else ~digit)
+        counts[:, vote] += _ones(who)
+
+
+def _count_pairs(planes: Words, together: Counts, apart: Counts) -> None:
+    """Add to the pairs; see BitLoops."""
+    voted, first, *others = planes
+    for j in range(len(voted) - 1):
+        both = voted[j] & voted[j + 1 :]
+        together[j, j + 1 :] += _ones(both)
+        differ = first[j] ^ first[j + 1 :]
+        for digit in others:
+            differ |= digit[j] ^ digit[j + 1 :]
+        differ &= both
+        apart[j, j + 1 :] += _ones(differ)
+
+
+def _ones(bits: Words) -> Counts:
+    """Count the ones along the last axis, of BLOCK_WORDS words at most."""
+    ones = np.bitwise_count(bits).sum(axis=-1, dtype=np.uint16)
+    return np.asarray(ones, dtype=np.int64)

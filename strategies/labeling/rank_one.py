@@ -26,6 +26,8 @@ TYPICAL_ACCURACY = 0.7  # of a function nothing is known about
 PRIOR_CO_VOTES = 300.0  # how many co-votes that belief is worth
 NOISE_FLOOR = 0.03  # deviations below this are not evidence of dependence, however many co-votes
 ENOUGH_CO_VOTES = 20  # a pair with fewer says nothing on its own
+NOISE_WIDTHS = 4.0  # standard deviations of noise within which a count says nothing
+SECOND_CLASS_SHARE = 0.1  # of all votes; less is stray votes of functions of one class each
 LOWEST, HIGHEST = 0.02, 0.999  # of b: no function is taken to be worse than chance
 
 
@@ -46,16 +48,22 @@ class Regime:
     informative: bool
 
     @classmethod
-    def of(cls, total: VoteSummary) -> "Regime":
+    def of(cls, total: VoteSummary, *, noise: float = 0.0) -> "Regime":
         """Read the regime from the votes per class."""
-        cast = total.counts.sum(axis=1)
-        shares = total.counts / np.maximum(cast, 1)[:, None]
+        counts = np.where(total.counts > NOISE_WIDTHS * noise, total.counts, 0)
+        cast = counts.sum(axis=1)
+        shares = counts / np.maximum(cast, 1)[:, None]
         mixed = (shares > 0.02).all(axis=1) & (cast >= 5 * total.classes)
         every_class = bool(cast[mixed].sum() > 0.5 * max(int(cast.sum()), 1))
+        if noise:
+            # a rare class drowns function by function; what all give to a second class does not
+            heard = total.counts[cast > 0]
+            second = int(heard.sum() - heard.max(axis=1, initial=0).sum())
+            every_class = second > SECOND_CLASS_SHARE * max(int(heard.sum()), 1)
         return cls(
             mixed=np.ones_like(mixed) if every_class else mixed,
             every_class=every_class,
-            informative=bool((total.co_votes >= ENOUGH_CO_VOTES).any()),
+            informative=bool((total.co_votes >= max(ENOUGH_CO_VOTES, NOISE_WIDTHS * noise)).any()),
         )
 
 
@@ -68,21 +76,33 @@ class Pairs:
         rate: The share of co-votes that agree; 0 where there are none.
         signal: (k * rate - 1) / (k - 1), in [-1, 1]; 0 where there are no co-votes.
         classes: Number of classes, k.
+        heard: Share of all co-votes that are in pairs which stand out from noise; 1 without any.
     """
 
     co_votes: Matrix
     rate: Matrix
     signal: Matrix
     classes: int
+    heard: float = 1.0
 
     @classmethod
-    def of(cls, total: VoteSummary) -> "Pairs":
-        """Turn counts into rates."""
+    def of(cls, total: VoteSummary, *, noise: float = 0.0) -> "Pairs":
+        """Turn counts into rates; under noise, count as many co-votes as the rate is worth.
+
+        The rate of N co-votes has the variance of sampling, about 1 / N, and twice the variance of
+        the noise over N squared: together that of N / (1 + 2 * noise^2 / N) co-votes.
+        """
         k = total.classes
-        met = total.co_votes > 0
-        rate = np.where(met, total.agreements / np.maximum(total.co_votes, 1), 0.0)
+        co_votes = total.co_votes.astype(np.float64)
+        met = co_votes > NOISE_WIDTHS * noise
+        share = np.clip(total.agreements / np.maximum(co_votes, 1.0), 0.0, 1.0)
+        rate = np.where(met, share, 0.0)
         signal = np.where(met, np.clip((k * rate - 1) / (k - 1), -1.0, 1.0), 0.0)
-        return cls(co_votes=total.co_votes.astype(np.float64), rate=rate, signal=signal, classes=k)
+        worth = np.where(met, co_votes / (1 + 2 * noise**2 / np.maximum(co_votes, 1.0)), 0.0)
+        heard = float(co_votes[met].sum() / max(co_votes.sum(), 1.0)) if noise else 1.0
+        return cls(
+            co_votes=worth, rate=rate, signal=signal, classes=k, heard=min(max(heard, 0.0), 1.0)
+        )
 
 
 def to_signal(accuracy: float, classes: int) -> float:

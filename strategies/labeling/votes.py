@@ -14,9 +14,7 @@ from fieldvote.errors import InputError, ShapeError
 
 ABSTAIN = -1
 MOST_CLASSES = 127  # votes are int8
-BLOCK_ROWS = (
-    8192  # indicator blocks stay within a device's cache; below 2^24, so float32 counts are exact
-)
+BLOCK_ROWS = 16_384  # blocks stay within a near cache, and are long enough that calls cost little
 
 
 def checked_classes(classes: int) -> int:
@@ -82,6 +80,14 @@ def blocks(votes: NDArray[np.int8]) -> Iterator[slice]:
         yield slice(start, start + BLOCK_ROWS)
 
 
+def votes_per_item(votes: NDArray[np.int8]) -> float:
+    """Return how many votes an item has on average, from at most eight blocks of it."""
+    sample = range(0, len(votes), max(BLOCK_ROWS, len(votes) // 8 or 1))
+    looked_at = [votes[start : start + BLOCK_ROWS] for start in sample]
+    cast = sum(int(np.count_nonzero(block != ABSTAIN)) for block in looked_at)
+    return cast / max(sum(len(block) for block in looked_at), 1)
+
+
 class Cast(NamedTuple):
     """The votes that were cast in a block, abstentions left out. Each of shape (v,), by row.
 
@@ -94,6 +100,22 @@ class Cast(NamedTuple):
     row: NDArray[np.intp]
     function: NDArray[np.intp]
     cell: NDArray[np.intp]
+
+
+def cast_cells(block: NDArray[np.int8], classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """List the votes that were cast: row, and cell, which is function * k + vote.
+
+    >>> [part.tolist() for part in cast_cells(np.array([[-1, 1], [0, -1]], dtype=np.int8), 2)]
+    [[0, 1], [3, 0]]
+    """
+    flat = block.ravel()
+    cell = np.flatnonzero(flat != ABSTAIN)
+    said = flat[cell]
+    row = cell // max(block.shape[1], 1)
+    cell -= row * block.shape[1]
+    cell *= classes
+    cell += said
+    return row, cell
 
 
 def cast_votes(block: NDArray[np.int8], classes: int) -> Cast:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fieldvote.errors import InputError, ShapeError
 from strategies.labeling import AnchorSummary, LabelModel, VoteSummary, fit_across
 from strategies.labeling.expected_counts import UNIT, ExpectedCounts, expected_counts
+from strategies.labeling.incidence import Incidence
 from tests.strategies.labeling.made_votes import KnownVotes, any_votes, known_votes, shard
 
 
@@ -156,3 +157,33 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     model = fit_across([votes], classes=2)
     with pytest.raises(ShapeError):
         ExpectedCounts.from_vector(np.zeros(3, dtype=np.int64), model=model)
+
+
+@settings(deadline=None, max_examples=4)
+@given(seed=st.integers(0, 2**32), pieces=st.sampled_from([10, 100, 1_000]))
+def test_up_to_a_thousand_shards_fit_the_same_bits(seed: int, pieces: int) -> None:
+    known = known_votes(9, items=2_500, functions=8, classes=3, copies=2)
+    dealt = shard(np.random.default_rng(seed), known.votes, pieces)
+    assert parameters(dealt, known, rounds=2) == parameters([known.votes], known, rounds=2)
+
+
+def test_every_item_with_a_vote_counts_once_whatever_is_rounded() -> None:
+    votes = any_votes(np.random.default_rng(6), items=3_000, functions=5, classes=7)
+    model = fit_across([votes], classes=7, rounds=1)
+    counts = expected_counts(model, votes)
+    assert counts.classes.sum() == UNIT * (votes >= 0).any(axis=1).sum()
+    assert (counts.classes >= 0).all()
+    assert (counts.tables >= 0).all()
+    given_votes = [[(votes[:, j] == v).sum() for v in range(7)] for j in model.mixed]
+    assert np.array_equal(counts.tables.sum(axis=2), UNIT * np.reshape(given_votes, (-1, 7)))
+
+
+def test_votes_laid_out_once_give_the_same_counts() -> None:
+    votes = any_votes(np.random.default_rng(7), items=900, functions=8, classes=3)
+    model = fit_across([votes], classes=3, rounds=1)
+    whole = expected_counts(model, votes).to_vector()
+    for size in (0, 1, 3):
+        laid = Incidence.of(votes, 3, pattern_functions=size)
+        assert np.array_equal(expected_counts(model, laid).to_vector(), whole)
+    with pytest.raises(ShapeError):
+        expected_counts(model, Incidence.of(votes[:, :7], 3))

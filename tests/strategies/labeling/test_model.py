@@ -64,7 +64,8 @@ def test_one_class_functions_that_speak_together_for_one_class_share_a_voice() -
         votes[speaks, j] = j % 4
     model = fitted(votes, 4)
     assert model.mixed.size == 0
-    assert np.allclose(model.weights[[0, 1, 2, 4, 5, 6]], 0.5)
+    # excess agreement of 1 halves both voices, of which half is believed on a scale of logs
+    assert np.allclose(model.weights[[0, 1, 2, 4, 5, 6]], 0.5**0.5)
     assert model.weights[3] == 1  # the only one that speaks for class 3
 
 

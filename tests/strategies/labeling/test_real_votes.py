@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from strategies.labeling import AnchorSummary, fit_across, log_loss, majority_vote
+from strategies.labeling import (
+    AnchorSummary,
+    PairedComparison,
+    fit_across,
+    log_loss,
+    majority_vote,
+)
+from strategies.labeling.overlaps import OverlapSummary
+from strategies.labeling.snorkel_mode import SnorkelModel
+from strategies.labeling.temperature import temperature_losses, with_temperature
 from tests.strategies.labeling.made_votes import shard
 
 pytestmark = pytest.mark.skipif(
@@ -49,30 +58,68 @@ def test_the_label_model_gains_over_majority_on_average() -> None:
     for name in SETS:
         data = load(name)
         classes = int(data["k"])
-        predicted = fit_across([data["L"]], classes=classes, rounds=30).predict(data["Lt"])
+        predicted = fit_across([data["L"]], classes=classes, rounds=3).predict(data["Lt"])
         voted = majority_vote(data["Lt"], classes)
         gains.append(accuracy(predicted, data["yt"]) - accuracy(voted, data["yt"]))
         losses.append(log_loss(predicted, data["yt"]))
-    assert np.mean(gains) > 3.0
-    assert np.mean(losses) < 0.75
+    assert np.mean(gains) > 7.3
+    assert np.mean(losses) < 0.65
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("wrench_youtube", 87.9), ("wrench_trec", 66.4), ("crowd_dog", 84.2)]
+    ("name", "least"),
+    [("wrench_youtube", 84.7), ("wrench_trec", 64.7), ("crowd_dog", 83.7), ("wrench_sms", 84.3)],
 )
 def test_known_accuracies_are_reached(name: str, least: float) -> None:
     data = load(name)
-    model = fit_across([data["L"]], classes=int(data["k"]), rounds=30)
+    model = fit_across([data["L"]], classes=int(data["k"]), rounds=3)
     assert accuracy(model.predict(data["Lt"]), data["yt"]) >= least
 
 
-def test_anchors_settle_items_without_votes() -> None:
-    data = load("wrench_sms")
-    anchors = AnchorSummary.from_votes(data["Lv"][:50], data["yv"][:50], classes=2)
-    bare = fit_across([data["L"]], classes=2).predict(data["Lt"])
-    anchored = fit_across([data["L"]], classes=2, anchors=anchors).predict(data["Lt"])
-    assert accuracy(anchored, data["yt"]) > accuracy(bare, data["yt"]) + 15
-    assert log_loss(anchored, data["yt"]) < log_loss(bare, data["yt"]) - 0.1
+def fifty_answers(data: dict[str, NDArray[np.int64]], seed: int) -> NDArray[np.int64]:
+    """Draw positions among validation items, which crowds have none of apart from the rest."""
+    items = len(data["Lv"]) if "Lv" in data else len(data["L"])
+    return np.random.default_rng(seed).permutation(items)[:50]
+
+
+def test_fifty_answers_make_probabilities_more_honest() -> None:
+    bare, told, calibrated = [], [], []
+    for name in SETS:
+        data = load(name)
+        classes = int(data["k"])
+        bare.append(
+            log_loss(fit_across([data["L"]], classes=classes).predict(data["Lt"]), data["yt"])
+        )
+        for seed in range(3):
+            picked = fifty_answers(data, seed)
+            votes = data.get("Lv", data["L"])[picked]
+            labels = data.get("yv", data["y"])[picked]
+            anchors = AnchorSummary.from_votes(votes, labels, classes=classes)
+            model = fit_across([data["L"]], classes=classes, anchors=anchors)
+            told.append(log_loss(model.predict(data["Lt"]), data["yt"]))
+            model = with_temperature(model, temperature_losses(model, votes, labels))
+            calibrated.append(log_loss(model.predict(data["Lt"]), data["yt"]))
+    assert np.mean(told) < np.mean(bare) - 0.01
+    assert np.mean(calibrated) < np.mean(told)
+
+
+@pytest.mark.parametrize("name", ["wrench_youtube", "wrench_trec", "crowd_dog"])
+def test_the_model_is_as_good_as_snorkel_and_more_honest(name: str) -> None:
+    data = load(name)
+    classes = int(data["k"])
+    theirs = SnorkelModel.fit(OverlapSummary.from_votes(data["L"], classes=classes), seed=0)
+    p, q = theirs.predict(data["Lt"]), fit_across([data["L"]], classes=classes).predict(data["Lt"])
+    assert accuracy(q, data["yt"]) > accuracy(p, data["yt"]) + 0.5
+    assert log_loss(q, data["yt"]) < log_loss(p, data["yt"]) + 0.02
+
+
+def test_majority_is_not_better_than_the_model_beyond_chance_on_any_set() -> None:
+    for name in SETS:
+        data = load(name)
+        model = fit_across([data["L"]], classes=int(data["k"]))
+        judged = PairedComparison.from_votes(model, data["Lt"], data["yt"])
+        assert not judged.majority_is_better
+        assert judged.difference > 0
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -6,10 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fieldvote.codec import field_sizes
 from fieldvote.errors import InputError, ShapeError
+from fieldvote.records import SurveyReply
 from strategies.labeling import VoteSummary
-from strategies.labeling.summary import PAIR_CLASS_CELLS
 from tests.strategies.labeling.made_votes import any_votes, shard
+
+NOTHING = np.empty(0, dtype=np.int64)
 
 
 def counted_by_hand(votes: NDArray[np.int8], classes: int) -> VoteSummary:
@@ -25,14 +28,11 @@ def counted_by_hand(votes: NDArray[np.int8], classes: int) -> VoteSummary:
                     continue
                 total.co_votes[j, other] += 1
                 total.agreements[j, other] += u == v
-                if total.pair_classes is not None:
-                    total.pair_classes[j, other, v] += 1
     return VoteSummary(
         items=len(votes),
         counts=total.counts,
         co_votes=total.co_votes,
         agreements=total.agreements,
-        pair_classes=total.pair_classes,
     )
 
 
@@ -103,15 +103,65 @@ def test_a_summary_survives_the_wire(seed: int, items: int, functions: int, clas
     assert vector.dtype == np.int64
     copy = VoteSummary.from_vector(vector, functions=functions, classes=classes)
     assert copy == summary
-    for name in ("counts", "co_votes", "agreements", "pair_classes"):
+    for name in ("counts", "co_votes", "agreements"):
         assert np.array_equal(getattr(copy, name), getattr(summary, name)), name
 
 
 def test_a_vector_holds_each_number_once() -> None:
     functions, classes = 10, 3
-    pairs = functions * (functions - 1) // 2
     vector = VoteSummary.empty(functions=functions, classes=classes).to_vector()
-    assert len(vector) == 1 + functions * classes + 2 * pairs * classes
+    assert len(vector) == 1 + functions * classes + functions * (functions - 1)
+    assert len(vector) == VoteSummary.vector_length(functions=functions, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("functions", "classes", "most"),
+    [
+        pytest.param(20, 4, 2_000, id="20 functions, 4 classes, 2 kB"),
+        pytest.param(68, 6, 20_000, id="68 functions, 6 classes, 20 kB"),
+    ],
+)
+def test_a_device_with_many_items_uploads_a_small_summary(
+    functions: int, classes: int, most: int
+) -> None:
+    # two to the thirty items: every number then needs its four bytes
+    vector = VoteSummary.empty(functions=functions, classes=classes).to_vector() + (1 << 30)
+    reply = SurveyReply(
+        round=1, items=1 << 30, voted=1 << 30, votes=vector, moments=NOTHING, offers=()
+    )
+    assert field_sizes(reply)["votes"] <= most
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32), pieces=st.sampled_from([1, 10, 100, 1_000]))
+def test_up_to_a_thousand_shards_sum_to_the_same_bits(seed: int, pieces: int) -> None:
+    rng = np.random.default_rng(seed)
+    votes = any_votes(rng, items=1_500, functions=6, classes=3)
+    parts = [VoteSummary.from_votes(s, classes=3) for s in shard(rng, votes, pieces)]
+    whole = VoteSummary.from_votes(votes, classes=3)
+    total = sum(parts, start=VoteSummary.empty(functions=6, classes=3))
+    assert total.to_vector().tobytes() == whole.to_vector().tobytes()
+
+
+@settings(deadline=None, max_examples=40)
+@given(**sizes)
+def test_selected_functions_are_summed_in_the_order_asked_for(
+    seed: int, items: int, functions: int, classes: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    votes = any_votes(rng, items=items, functions=functions, classes=classes)
+    chosen = rng.permutation(functions)[: rng.integers(0, functions + 1)].tolist()
+    picked = VoteSummary.from_votes(votes, classes=classes).select(chosen)
+    assert picked == VoteSummary.from_votes(votes[:, chosen], classes=classes)
+
+
+def test_what_was_never_added_is_not_taken_out() -> None:
+    a = VoteSummary.from_votes([[0, 0], [1, -1]], classes=2)
+    other = VoteSummary.from_votes([[0, 1]], classes=2)
+    with pytest.raises(InputError, match="below zero"):
+        a - other
+    with pytest.raises(InputError, match="below zero"):
+        a - a - a
 
 
 def test_rows_beyond_one_block_are_counted() -> None:
@@ -123,20 +173,6 @@ def test_rows_beyond_one_block_are_counted() -> None:
     assert summary.co_votes[0, 2] == both.sum()
     assert summary.agreements[0, 2] == (both & (votes[:, 0] == votes[:, 2])).sum()
     assert summary.counts[1].tolist() == [(votes[:, 1] == c).sum() for c in range(2)]
-
-
-def test_many_functions_and_classes_are_summed_without_classes_per_pair() -> None:
-    classes = 20
-    functions = int(np.sqrt(PAIR_CLASS_CELLS / classes)) + 1
-    rng = np.random.default_rng(3)
-    votes = any_votes(rng, items=30, functions=functions, classes=classes)
-    summary = VoteSummary.from_votes(votes, classes=classes)
-    assert summary.pair_classes is None
-    assert summary == counted_by_hand(votes, classes)
-    copy = VoteSummary.from_vector(summary.to_vector(), functions=functions, classes=classes)
-    assert copy == summary
-    fewer = summary.retire(range(functions - 3))
-    assert VoteSummary.from_vector(fewer.to_vector(), functions=3, classes=classes) == fewer
 
 
 @pytest.mark.parametrize(
@@ -164,6 +200,10 @@ def test_summaries_of_other_functions_do_not_add() -> None:
         a + VoteSummary.empty(functions=3, classes=2)
     with pytest.raises(InputError):
         a.retire([2])
+    with pytest.raises(InputError, match="twice"):
+        a.select([1, 1])
+    with pytest.raises(InputError):
+        a.select([-1])
     with pytest.raises(ShapeError):
         VoteSummary.from_vector(a.to_vector()[:-1], functions=2, classes=2)
     with pytest.raises(InputError):
