@@ -140,7 +140,7 @@ embedding = "embedding"     # (n, d)
 _TEXT_FUNCTIONS = """\
 # Labeling functions: each votes for a class or abstains. They may be wrong at times and may
 # contradict each other; how far each is to be trusted is estimated from how they agree.
-# Kinds: keyword, regex, threshold, lookup, model. Try them: fieldvote check .
+# Kinds: keyword, fuzzy, regex, lookup, model, python. Try them: fieldvote check .
 
 [[function]]
 id = "praises_prize"
@@ -214,7 +214,8 @@ embedding = "embedding"     # (n, d)
 _TABULAR_FUNCTIONS = """\
 # Labeling functions: each votes for a class or abstains. They may be wrong at times and may
 # contradict each other; how far each is to be trusted is estimated from how they agree.
-# Kinds: threshold, lookup, model. Try them: fieldvote check . --items readings.npz
+# Kinds: threshold, expression, lookup, model, python. Try them:
+# fieldvote check . --items readings.npz
 
 [[function]]
 id = "shakes"

@@ -1,8 +1,11 @@
-"""What `fieldvote check` found, as a value, as a table, and as JSON."""
+"""What `fieldvote check` found, as a value and as JSON; `edge.check_table` prints it for people."""
 
 import json
 from dataclasses import asdict, dataclass
-from io import StringIO
+
+from edge.check_calibration import ModelCalibration
+from edge.check_conduct import Tally
+from edge.check_groups import Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Conduct:
         accuracy: Share of its votes that are right; None without labels or votes.
         latency_us: Microseconds per item, alone.
         errors: Items it could not answer for.
+        by_class: The same for its votes for one class, by the class's name.
     """
 
     coverage: float
@@ -33,6 +37,17 @@ class Conduct:
     accuracy: float | None
     latency_us: float
     errors: int
+    by_class: tuple[tuple[str, Tally], ...] = ()
+
+    @property
+    def tally(self) -> Tally:
+        """What its votes come to."""
+        return Tally(
+            coverage=self.coverage,
+            overlap=self.overlap,
+            conflict=self.conflict,
+            accuracy=self.accuracy,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +61,41 @@ class FunctionCheck:
     examples: int
     failed: tuple[FailedExample, ...]
     conduct: Conduct | None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCheck:
+    """One class.
+
+    Attributes:
+        name: The class.
+        functions: The functions that may vote for it; none is a gap.
+        tally: What the votes for it come to; None without items.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    tally: Tally | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two functions that seem to say one thing twice.
+
+    Attributes:
+        first: Id of one.
+        second: Id of the other.
+        agreement: Share of the rarer one's votes that the other one gives too.
+        expected: What that share would be if they were independent given the class.
+        same_origin: Whether both name the same origin.
+    """
+
+    first: str
+    second: str
+    agreement: float
+    expected: float
+    same_origin: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +108,19 @@ class CheckReport:
         width: Features the model takes.
         embedding: Dimensions of the model's embedding.
         functions: One per labeling function, in the order of vote columns.
+        classes: One per class, in the order of the task.
+        origins: How many origins the functions have; without one, a function is its own.
+        effective_origins: How many origins the votes come from, weighted; None without items.
+        notes: What is no error, and should be known.
         items: How many items were voted on; None without a file.
+        items_digest: What a baseline calls them.
         covered: Share of items with at least one vote.
+        all: What all votes together come to.
+        pairs: Functions that seem to say one thing twice.
+        by: What groups are of.
+        groups: How groups of items are treated.
+        regressions: What is worse than in the baseline.
+        calibration: Whether the model can be believed; None without labels.
         latency_us: Microseconds per item, all functions together.
         model_latency_us: Microseconds per item, features and model.
     """
@@ -69,60 +130,37 @@ class CheckReport:
     width: int
     embedding: int
     functions: tuple[FunctionCheck, ...]
+    classes: tuple[ClassCheck, ...] = ()
+    origins: int = 0
+    effective_origins: float | None = None
+    notes: tuple[str, ...] = ()
     items: int | None = None
+    items_digest: str | None = None
     covered: float | None = None
+    all: Tally | None = None
+    pairs: tuple[Pair, ...] = ()
+    by: str | None = None
+    groups: tuple[Group, ...] = ()
+    regressions: tuple[str, ...] = ()
+    calibration: ModelCalibration | None = None
     latency_us: float | None = None
     model_latency_us: float | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every example got its vote."""
-        return not any(function.failed for function in self.functions)
+        """Whether every example got its vote, and nothing is worse than in the baseline."""
+        return not self.regressions and not any(function.failed for function in self.functions)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The classes no function votes for."""
+        return tuple(each.name for each in self.classes if not each.functions)
 
 
 def to_json(report: CheckReport) -> str:
     """Return the report as one JSON object."""
-    return json.dumps({**asdict(report), "passed": report.passed}, indent=2)
-
-
-def to_table(report: CheckReport) -> str:
-    """Return the report as people read it."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD)
-    headings = ["function", "kind", "class", "version", "examples"]
-    if report.items is not None:
-        headings += ["coverage", "overlap", "conflict", "accuracy", "µs/item", "errors"]
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < 4 else "right", no_wrap=i != 2)
-    for function in report.functions:
-        table.add_row(*_cells(function))
-    paper = StringIO()
-    console = Console(file=paper, width=140, color_system=None, highlight=False, markup=False)
-    console.print(f"task {report.task}, {report.digest[:12]}")
-    console.print(f"model: {report.width} features in, an embedding of {report.embedding} out")
-    console.print(table if report.functions else "no labeling functions")
-    if report.items is not None and report.covered is not None:
-        cost = f"{report.latency_us:.1f} µs an item to vote, {report.model_latency_us:.0f} to score"
-        console.print(f"{report.items} items, {report.covered:.1%} with a vote; {cost}")
-    for function in report.functions:
-        for each in function.failed:
-            asked = f"expected {each.expected}, got {each.got}"
-            console.print(f"FAILED {function.id}: example {each.position}: {asked}")
-    if report.passed:
-        console.print("all is well")
-    return "\n".join(line.rstrip() for line in paper.getvalue().splitlines())
-
-
-def _cells(function: FunctionCheck) -> list[str]:
-    """Return one row of the table."""
-    passed = function.examples - len(function.failed)
-    cells = [function.id, function.kind, ", ".join(function.classes), function.version]
-    cells.append(f"{passed} of {function.examples}" if function.examples else "none")
-    if (seen := function.conduct) is not None:
-        cells += [f"{share:.1%}" for share in (seen.coverage, seen.overlap, seen.conflict)]
-        cells.append("-" if seen.accuracy is None else f"{seen.accuracy:.1%}")
-        cells += [f"{seen.latency_us:.1f}", str(seen.errors)]
-    return cells
+    said = asdict(report)
+    for function in said["functions"]:
+        if function["conduct"] is not None:
+            function["conduct"]["by_class"] = dict(function["conduct"]["by_class"])
+    return json.dumps({**said, "gaps": report.gaps, "passed": report.passed}, indent=2)

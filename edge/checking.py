@@ -1,27 +1,35 @@
 """`fieldvote check`: is this task whole, do its functions do what their examples say, and how well?
 
-Nothing is written and nothing is sent.
+Nothing is sent, and nothing is written but the baseline that was asked for.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from edge.check_report import CheckReport, Conduct, FailedExample, FunctionCheck, to_json, to_table
+from edge.check_baseline import Tolerance, items_digest, regressions, save_baseline
+from edge.check_calibration import model_calibration
+from edge.check_conduct import count_votes, effective_sources, suspicions, tally, tally_all
+from edge.check_examples import open_model, run_examples
+from edge.check_groups import Group, group_values, groups_of
+from edge.check_report import CheckReport, ClassCheck, Conduct, FunctionCheck, Pair, to_json
+from edge.check_table import to_table
 from edge.item_file import ItemFile, load_items
-from edge.items import items_of, model_inputs, row_payload
-from edge.labeling import Items, compile_functions
+from edge.items import items_of, model_inputs
+from edge.labeling import compile_functions
 from edge.scorer import Scorer
-from fieldvote.errors import FieldvoteError, TaskError
-from fieldvote.functions import ABSTAIN, LabelingFunction, Source
-from fieldvote.task import Task, TextInput
-from strategies.labeling import analyse
+from fieldvote.errors import InputError
+from fieldvote.functions import LabelingFunction
+from fieldvote.task import Task
 
 Clock = Callable[[], float]
+
+_ALLOWED = Tolerance()
 
 
 def check(
@@ -30,44 +38,77 @@ def check(
         Path | None,
         typer.Option(help="Vote on these: a .txt of one text a line, or an .npz with X or utf8."),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Show groups: a field, or an array of the .npz beside X or utf8."),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Fail where the functions do worse on the items than this file says."),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option("--save-baseline", help="Write how the functions do on the items."),
+    ] = None,
+    coverage_drop: Annotated[
+        float, typer.Option(help="How much coverage may fall below the baseline, a share.")
+    ] = _ALLOWED.coverage,
+    accuracy_drop: Annotated[
+        float, typer.Option(help="How much accuracy may fall below the baseline, a share.")
+    ] = _ALLOWED.accuracy,
+    conflict_rise: Annotated[
+        float, typer.Option(help="How much conflict may rise above the baseline, a share.")
+    ] = _ALLOWED.conflict,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(help="Run an installed Python function: NAME=DIGEST. May be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a task folder: its files, its functions and their examples, its model.
 
-    Ends with 2 where the task contradicts itself or an example does not get its vote.
+    Ends with 2 where the task contradicts itself, an example does not get its vote, or the
+    functions do worse than the baseline.
 
-    Example: fieldvote check my-task --items messages.txt
+    Example: fieldvote check my-task --items messages.txt --baseline baseline.json
     """
-    report = check_task(task, items)
+    tolerance = Tolerance(coverage=coverage_drop, accuracy=accuracy_drop, conflict=conflict_rise)
+    report = check_task(task, items, by=by, pins=_pins(pin or ()))
+    if baseline is not None:
+        report = replace(report, regressions=regressions(report, baseline, tolerance))
+    if write_baseline is not None:
+        save_baseline(report, write_baseline)
     typer.echo(to_json(report) if as_json else to_table(report))
     if not report.passed:
         raise typer.Exit(2)
 
 
 def check_task(
-    folder: Path, items: Path | None = None, *, clock: Clock = time.perf_counter
+    folder: Path,
+    items: Path | None = None,
+    *,
+    by: str | None = None,
+    pins: Mapping[str, str] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> CheckReport:
     """Check the task in a folder, and its functions on a file of items.
 
     Args:
         folder: The task folder.
         items: A .txt of one text a line, or an .npz as for `fieldvote simulate --data`.
+        by: What items are grouped by, if they are.
+        pins: Python functions that may run here: entry point and digest.
         clock: Seconds; what latencies are measured with.
 
     Raises:
         TaskError, SettingsError: The task contradicts itself; the message says where.
         DataError: The file is not what this task reads.
+        RefusalError: A Python function is not pinned.
     """
-    task = Task.load(folder)
-    scorer, embedding = _open_model(task, f"{folder}/{task.names.file}")
-    failed = [run_examples(task, function) for function in task.functions]
-    compile_functions(task.functions, task.input, task.classes)
-    conducts: tuple[Conduct | None, ...] = (None,) * len(task.functions)
-    totals: dict[str, float] = {}
-    held = None if items is None else load_items(items, task.input, len(task.classes))
-    if held is not None:
-        conducts, totals = _observe(task, scorer, held, clock)
-    return CheckReport(
+    task, allowed = Task.load(folder), pins or {}
+    scorer, embedding = open_model(task, f"{folder}/{task.names.file}")
+    compile_functions(task.functions, task.input, task.classes, pins=allowed)
+    report = CheckReport(
         task=task.name,
         digest=task.digest,
         width=task.input.width,
@@ -79,103 +120,139 @@ def check_task(
                 version=function.version,
                 classes=function.classes,
                 examples=len(function.examples),
-                failed=failures,
-                conduct=conduct,
+                failed=run_examples(task, function, allowed),
+                conduct=None,
+                origin=function.origin,
             )
-            for function, failures, conduct in zip(task.functions, failed, conducts, strict=True)
+            for function in task.functions
         ),
-        items=None if held is None else len(held.payloads),
-        **totals,
+        classes=tuple(
+            ClassCheck(
+                name=name,
+                functions=tuple(each.id for each in task.functions if name in each.classes),
+                tally=None,
+            )
+            for name in task.classes
+        ),
+        origins=len(set(_origins(task.functions))),
+        notes=_notes(task.functions),
     )
-
-
-def run_examples(task: Task, function: LabelingFunction) -> tuple[FailedExample, ...]:
-    """Return the examples of a function that do not get the vote they ask for."""
-    if not function.examples:
-        return ()
-    ready = compile_functions([function], task.input, task.classes)
-    votes = ready.vote(_example_items(task, function))[:, 0]
-    failed = []
-    for position, (example, vote) in enumerate(zip(function.examples, votes, strict=True), start=1):
-        got = ABSTAIN if vote < 0 else task.classes[vote]
-        if got != example.vote:
-            failed.append(FailedExample(position=position, expected=example.vote, got=got))
-    return tuple(failed)
-
-
-def _example_items(task: Task, function: LabelingFunction) -> Items:
-    """Return a function's examples as items; a field that is left out is missing."""
-    inputs = [example.input for example in function.examples]
-    if function.reads is Source.TEXT:
-        return Items(texts=[given for given in inputs if isinstance(given, str)])
-    of_fields = function.reads is Source.FIELDS
-    names = task.input.field_names or () if of_fields else task.classes
-    matrix = np.full((len(inputs), len(names)), np.nan if of_fields else 0.0)
-    for row, given in zip(matrix, inputs, strict=True):
-        for name, value in dict(given if not isinstance(given, str) else ()).items():
-            row[names.index(name)] = value
-    return Items(rows=matrix, names=names) if of_fields else Items(probabilities=matrix)
-
-
-def _open_model(task: Task, where: str) -> tuple[Scorer, int]:
-    """Load the model, let it score one empty item, and return it with its embedding's width."""
-    names = (task.names.input, task.names.probabilities, task.names.embedding)
-    scorer = Scorer(task.model, names=names, where=where)
-    wanted, k = task.input.width, len(task.classes)
-    blank = b"" if isinstance(task.input, TextInput) else row_payload(np.zeros(wanted))
-    if scorer.width not in (None, wanted):
-        raise TaskError(
-            f"{where}: input '{names[0]}' takes {scorer.width} features, the task has {wanted}"
-        )
-    try:
-        scores = scorer.score(model_inputs([blank], task.input))
-    except FieldvoteError:
-        raise
-    except Exception as err:  # onnxruntime's errors share no public base class
-        raise TaskError(f"{where}: does not run on one item ({type(err).__name__})") from err
-    if scores.probabilities.shape != (1, k):
-        got = scores.probabilities.shape
-        raise TaskError(f"{where}: output '{names[1]}' has shape {got}, expected (n, {k})")
-    if not np.isclose(scores.probabilities.sum(), 1.0, atol=1e-3):
-        raise TaskError(f"{where}: output '{names[1]}' does not sum to 1; end it with a softmax")
-    if scores.embeddings.ndim != 2:
-        got = scores.embeddings.shape
-        raise TaskError(f"{where}: output '{names[2]}' has shape {got}, expected (n, d)")
-    return scorer, scores.embeddings.shape[1]
+    if items is None:
+        if by is not None:
+            raise InputError("--by: groups are of items: give --items")
+        return report
+    held = load_items(items, task.input, len(task.classes))
+    return _observe(report, task, scorer, held, items, by, allowed, clock)
 
 
 def _observe(
-    task: Task, scorer: Scorer, held: ItemFile, clock: Clock
-) -> tuple[tuple[Conduct, ...], dict[str, float]]:
-    """Vote on the items and say how each function did, and what they cost together."""
-    n = len(held.payloads)
+    report: CheckReport,
+    task: Task,
+    scorer: Scorer,
+    held: ItemFile,
+    file: Path,
+    by: str | None,
+    pins: Mapping[str, str],
+    clock: Clock,
+) -> CheckReport:
+    """Vote on the items, and add to the report how it went and what it cost."""
+    n, classes, labels = len(held.payloads), task.classes, held.labels
     started = clock()
     inputs = model_inputs(held.payloads, task.input)
     probabilities = scorer.score(inputs).probabilities.astype(np.float64)
     scored = clock()
     items = items_of(held.payloads, task.input, probabilities)
-    ready = compile_functions(task.functions, task.input, task.classes)
+    ready = compile_functions(task.functions, task.input, classes, pins=pins)
     voting = clock()
     votes = ready.vote(items)
     voted = clock()
-    reports = analyse(votes, classes=len(task.classes), labels=held.labels)
-    conducts = []
-    for function, report in zip(task.functions, reports, strict=True):
-        alone = compile_functions([function], task.input, task.classes)
+    checks, counts = [], count_votes(votes, len(classes))
+    for place, (function, checked) in enumerate(zip(task.functions, report.functions, strict=True)):
+        whole = tally(votes, counts, labels, function=place)
+        alone = compile_functions([function], task.input, classes, pins=pins)
         began = clock()
         alone.vote(items)
-        conducts.append(
-            Conduct(
-                coverage=report.coverage,
-                overlap=report.overlap,
-                conflict=report.conflict,
-                accuracy=report.accuracy,
-                latency_us=1e6 * (clock() - began) / n,
-                errors=ready.abstained_by_error[function.id],
-            )
+        conduct = Conduct(
+            coverage=whole.coverage,
+            overlap=whole.overlap,
+            conflict=whole.conflict,
+            accuracy=whole.accuracy,
+            latency_us=1e6 * (clock() - began) / n,
+            errors=ready.abstained_by_error[function.id],
+            by_class=tuple(
+                (name, tally(votes, counts, labels, function=place, vote=classes.index(name)))
+                for name in function.classes
+            ),
         )
-    return tuple(conducts), {
-        "covered": float((votes >= 0).any(axis=1).mean()),
-        "latency_us": 1e6 * (voted - voting) / n,
-        "model_latency_us": 1e6 * (scored - started) / n,
-    }
+        checks.append(replace(checked, conduct=conduct))
+    together = tally_all(votes, labels)
+    origins = _origins(task.functions)
+    names = sorted(set(origins))
+    groups: tuple[Group, ...] = ()
+    if by is not None:
+        values = group_values(by, file, items.rows, items.names, n)
+        groups = groups_of(values, votes, labels, len(classes))
+    return replace(
+        report,
+        functions=tuple(checks),
+        classes=tuple(
+            replace(each, tally=tally_all(votes, labels, vote=place))
+            for place, each in enumerate(report.classes)
+        ),
+        effective_origins=effective_sources(votes, [names.index(each) for each in origins]),
+        items=n,
+        items_digest=items_digest(held.payloads, None if labels is None else labels.tolist()),
+        covered=together.coverage,
+        all=together,
+        pairs=tuple(
+            Pair(
+                first=task.functions[each.first].id,
+                second=task.functions[each.second].id,
+                agreement=each.agreement,
+                expected=each.expected,
+                same_origin=origins[each.first] == origins[each.second],
+            )
+            for each in suspicions(votes, labels, len(classes))
+        ),
+        by=by,
+        groups=groups,
+        calibration=None if labels is None else model_calibration(probabilities, labels),
+        latency_us=1e6 * (voted - voting) / n,
+        model_latency_us=1e6 * (scored - started) / n,
+    )
+
+
+def _origins(functions: Sequence[LabelingFunction]) -> list[str]:
+    """Return the origin of each function; one that names none is taken as its own."""
+    return [function.origin.strip() or f"function {function.id}" for function in functions]
+
+
+def _notes(functions: Sequence[LabelingFunction]) -> tuple[str, ...]:
+    """Return what is no error, and should be known."""
+    unchecked = [each.id for each in functions if each.languages and each.language_rule is None]
+    silent = [each.id for each in functions if not each.examples]
+    notes = []
+    if unchecked:
+        notes.append(
+            f"languages of {_listed(unchecked)} are declared and not checked: no [language] table"
+        )
+    if silent:
+        notes.append(f"no example says what {_listed(silent)} should do")
+    return tuple(notes)
+
+
+def _listed(ids: Sequence[str], most: int = 3) -> str:
+    """Return some names, and how many more there are."""
+    more = len(ids) - most
+    return ", ".join(ids[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _pins(given: Sequence[str]) -> dict[str, str]:
+    """Read NAME=DIGEST."""
+    pins = {}
+    for each in given:
+        name, sign, digest = each.partition("=")
+        if not sign or not name or not digest:
+            raise InputError(f"--pin: expected NAME=DIGEST, got '{each}'")
+        pins[name] = digest
+    return pins

@@ -49,7 +49,7 @@ def load_items(path: Path, given: TextInput | TabularInput, classes: int) -> Ite
             raise DataError(f"{path}: a .txt holds texts, but the input of this task is tabular")
         texts = [line for line in _decode(_read(path), str(path)).split("\n") if line.strip()]
         return _checked(path, [text_payload(text.rstrip("\r")) for text in texts], None, classes)
-    arrays = _read_arrays(path)
+    arrays = read_arrays(path)
     if isinstance(given, TextInput):
         if "utf8" not in arrays or arrays["utf8"].dtype != np.uint8:
             raise DataError(f"{path}: expected texts under utf8, as uint8; it has {sorted(arrays)}")
@@ -91,7 +91,7 @@ def _checked(
     return ItemFile(payloads=tuple(payloads), labels=numbers)
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """Read every array; object arrays are refused, for unpickling runs code."""
     try:
         # a handle of our own: one that is no archive would be left open by numpy

@@ -1,34 +1,41 @@
 """Labeling functions, compiled once and then asked about many items at a time.
 
-Rules over texts become one RE2 set, rules over numbers one array expression each. A function that
-cannot answer, because a field is not there or an item cannot be read, abstains and is counted. It
-never guesses, and it never stops the others.
+Rules over texts are compiled together, rules over numbers are one array expression each. A function
+that cannot answer, because a field is not there, a contract is broken, an item cannot be read or
+its time is up, abstains and is counted. It never guesses, and it never stops the others.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, assert_never
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge.labeling.ballot import Column, Mask, Votes
+from edge.labeling.columns import lookup_column, model_column, threshold_column
+from edge.labeling.expressions import expression_column
+from edge.labeling.guards import Spoken, broken_contract, language_guard
 from edge.labeling.items import Items
-from edge.labeling.text_rules import TextRule, TextRules
-from edge.labeling.words import words_pattern
-from fieldvote.errors import ShapeError, TaskError
+from edge.labeling.python_functions import python_column
+from edge.labeling.text_rules import PatternRule, TextRule, TextRules, WordRule
+from edge.labeling.words import Negation, negation
+from fieldvote.errors import TaskError
 from fieldvote.functions import (
+    ExpressionFunction,
+    FuzzyFunction,
     KeywordFunction,
     LabelingFunction,
     LookupFunction,
     ModelFunction,
+    PythonFunction,
     RegexFunction,
     Source,
     ThresholdFunction,
 )
 from fieldvote.task import TabularInput, TextInput
 
-Votes: TypeAlias = NDArray[np.int8]
-Column: TypeAlias = Callable[[Items], Votes]
+_NO_PINS: Mapping[str, str] = MappingProxyType({})
 
 
 class CompiledFunctions:
@@ -41,13 +48,32 @@ class CompiledFunctions:
     """
 
     def __init__(
-        self, ids: Sequence[str], text_rules: TextRules | None, columns: Mapping[int, Column]
+        self,
+        functions: Sequence[LabelingFunction],
+        text_rules: TextRules | None,
+        columns: Mapping[int, Column],
     ) -> None:
         """Take what was compiled: rules over texts together, the others by their column."""
-        self.ids = tuple(ids)
+        self.ids = tuple(function.id for function in functions)
         self.abstained_by_error: Counter[str] = Counter()
         self._text_rules = text_rules
         self._columns = columns
+        self._contracts = {i: each.contract for i, each in enumerate(functions) if each.contract}
+        self._fallbacks = {
+            i: self.ids.index(each.fallback_for)
+            for i, each in enumerate(functions)
+            if each.fallback_for in self.ids
+        }
+        # functions that declare the same languages share one guard
+        self._languages: list[tuple[Spoken, list[int]]] = []
+        places: dict[object, list[int]] = {}
+        for i, each in enumerate(functions):
+            if each.languages and (rule := each.language_rule) is not None:
+                key = (each.languages, rule)
+                if key not in places:
+                    places[key] = []
+                    self._languages.append((language_guard(each.languages, rule), places[key]))
+                places[key].append(i)
 
     def vote(self, items: Items) -> Votes:
         """Return the votes on the items.
@@ -57,28 +83,54 @@ class CompiledFunctions:
         """
         n, m = len(items), len(self.ids)
         votes = np.full((n, m), -1, dtype=np.int8)
+        failed: dict[int, Mask] = {}
         if self._text_rules is not None:
             unread = np.ones(n, dtype=np.bool_)
             if items.texts is not None:
                 votes, unread = self._text_rules.vote(items.texts, m)
-            self._count(self._text_rules.columns, int(unread.sum()))
+            if unread.any():
+                failed = {place: unread.copy() for place in self._text_rules.columns}
         for place, column in self._columns.items():
             try:
-                votes[:, place] = column(items)
+                given = column(items)
+                votes[:, place], failed[place] = given.votes, given.failed
             except Exception:  # whatever it is, a function that fails must not stop the others
-                self._count((place,), n)
+                failed[place] = np.ones(n, dtype=np.bool_)
+        self._guard(items, votes, failed)
+        for place, mask in failed.items():
+            if count := int(mask.sum()):
+                self.abstained_by_error[self.ids[place]] += count
         return votes
 
-    def _count(self, columns: Sequence[int], items: int) -> None:
-        """Remember that these functions could not answer for so many items."""
-        if items:
-            self.abstained_by_error.update({self.ids[place]: items for place in columns})
+    def _guard(self, items: Items, votes: Votes, failed: dict[int, Mask]) -> None:
+        """Take back, in place, the votes of functions that may not vote on an item."""
+        nowhere = np.zeros(len(items), dtype=np.bool_)
+        for place, contract in self._contracts.items():
+            try:
+                broken = broken_contract(contract, items)
+            except Exception:  # as in vote: a field that is not there breaks every contract on it
+                broken = ~nowhere
+            failed[place] = failed.get(place, nowhere) | broken
+        for spoken, places in self._languages:
+            try:
+                outside = ~spoken(items)
+            except Exception:  # as in vote: without the field, no language is known
+                outside = ~nowhere
+            votes[np.flatnonzero(outside)[:, None], places] = -1
+            # abstaining outside its languages is what a function should do, and no failure
+            failed.update({p: failed[p] & ~outside for p in places if p in failed})
+        for place, mask in failed.items():
+            votes[mask, place] = -1
+        for place, primary in self._fallbacks.items():
+            votes[~failed.get(primary, nowhere), place] = -1
 
 
 def compile_functions(
     functions: Sequence[LabelingFunction],
     given: TextInput | TabularInput,
     classes: Sequence[str],
+    *,
+    pins: Mapping[str, str] = _NO_PINS,
 ) -> CompiledFunctions:
     """Return the functions ready to vote on items of this input.
 
@@ -86,10 +138,13 @@ def compile_functions(
         functions: m functions; their order is that of the vote columns.
         given: What an item is.
         classes: Class names; a vote is a position among them.
+        pins: The Python functions this device runs: entry point and digest; by default none.
 
     Raises:
         TaskError: A function names a class or reads an input the task does not have, or the rules
             over texts are together too large.
+        RefusalError: A Python function is not pinned, or not what was pinned.
+        UnavailableError: A pinned Python function is not installed.
 
     >>> prize = KeywordFunction(id="prize", owner="ann", class_name="offer", words=("prize",))
     >>> ready = compile_functions([prize], TextInput(width=8), ("ordinary", "offer"))
@@ -98,28 +153,29 @@ def compile_functions(
     """
     number = {name: i for i, name in enumerate(classes)}
     rules: list[TextRule] = []
+    vetoes: dict[int, Negation] = {}
     columns: dict[int, Column] = {}
     for place, function in enumerate(functions):
         _check(function, given, number)
         match function:
-            case KeywordFunction():
-                pattern, vote = words_pattern(function.words), number[function.class_name]
-                rules.append(TextRule(pattern=pattern, column=place, vote=vote, words=True))
-            case RegexFunction():
-                pattern, vote = function.pattern, number[function.class_name]
-                rules.append(TextRule(pattern=pattern, column=place, vote=vote, words=False))
-            case LookupFunction(field=None):
-                rules += _lookup_rules(function, place, number)
+            case KeywordFunction() | FuzzyFunction() | RegexFunction() | LookupFunction(field=None):
+                rules += _text_rules(function, place, number)
+                if isinstance(function, KeywordFunction) and function.unless_after:
+                    vetoes[place] = negation(function.unless_after, function.words, function.within)
             case LookupFunction():
-                columns[place] = _lookup(function, number)
+                columns[place] = lookup_column(function, number)
             case ThresholdFunction():
-                columns[place] = _threshold(function, number[function.class_name])
+                columns[place] = threshold_column(function, number[function.class_name])
+            case ExpressionFunction():
+                vote = number[function.class_name]
+                columns[place] = expression_column(function.expression, vote)
             case ModelFunction():
-                columns[place] = _model(function, number[function.class_name], len(classes))
+                columns[place] = model_column(function, number[function.class_name], len(classes))
+            case PythonFunction():
+                columns[place] = python_column(function, number, pins)
             case _:
                 assert_never(function)
-    ids = [function.id for function in functions]
-    return CompiledFunctions(ids, TextRules(rules) if rules else None, columns)
+    return CompiledFunctions(functions, TextRules(rules, vetoes) if rules else None, columns)
 
 
 def _check(
@@ -134,59 +190,35 @@ def _check(
         raise TaskError(f"function '{function.id}': reads {wrong.value}, the input is {given.kind}")
 
 
-def _lookup_rules(
-    function: LookupFunction, place: int, number: Mapping[str, int]
+def _text_rules(
+    function: KeywordFunction | FuzzyFunction | RegexFunction | LookupFunction,
+    place: int,
+    number: Mapping[str, int],
 ) -> list[TextRule]:
-    """Return one rule over words for each class of the table."""
-    return [
-        TextRule(
-            pattern=words_pattern(word for word, to in function.table if to == name),
-            column=place,
-            vote=number[name],
-            words=True,
-        )
-        for name in function.classes
-    ]
-
-
-def _lookup(function: LookupFunction, number: Mapping[str, int]) -> Column:
-    """Vote by the exact value of a field."""
-    name = function.field
-    assert name is not None  # noqa: S101  # lookups without a field are rules over texts
-    table = sorted((float(value), number[to]) for value, to in function.table)
-    keys = np.array([value for value, _ in table])
-    votes = np.array([vote for _, vote in table], dtype=np.int8)
-
-    def column(items: Items) -> Votes:
-        values = items.column(name)
-        nearest = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
-        return np.where(keys[nearest] == values, votes[nearest], np.int8(-1))
-
-    return column
-
-
-def _threshold(function: ThresholdFunction, vote: int) -> Column:
-    """Vote where the field lies between the bounds; NaN lies nowhere."""
-
-    def column(items: Items) -> Votes:
-        values = items.column(function.field)
-        inside = np.ones(len(values), dtype=np.bool_)
-        if function.above is not None:
-            inside &= values > function.above
-        if function.below is not None:
-            inside &= values < function.below
-        return np.where(inside, np.int8(vote), np.int8(-1))
-
-    return column
-
-
-def _model(function: ModelFunction, vote: int, classes: int) -> Column:
-    """Vote where the model is sure enough; NaN is not."""
-
-    def column(items: Items) -> Votes:
-        said = items.probabilities
-        if said is None or said.shape[1] != classes:
-            raise ShapeError("probabilities", (0,) if said is None else said.shape, ("n", classes))
-        return np.where(said[:, vote] >= function.minimum, np.int8(vote), np.int8(-1))
-
-    return column
+    """Return the rules of a function over texts: for a table, one for each class."""
+    match function:
+        case KeywordFunction():
+            vote = number[function.class_name]
+            return [WordRule(words=function.words, column=place, vote=vote)]
+        case FuzzyFunction():
+            return [
+                WordRule(
+                    words=function.words,
+                    column=place,
+                    vote=number[function.class_name],
+                    distance=function.distance,
+                    exact=function.exact,
+                )
+            ]
+        case RegexFunction():
+            vote = number[function.class_name]
+            return [PatternRule(pattern=function.pattern, column=place, vote=vote)]
+        case LookupFunction():
+            return [
+                WordRule(
+                    words=tuple(word for word, to in function.table if to == name),
+                    column=place,
+                    vote=number[name],
+                )
+                for name in function.classes
+            ]

@@ -243,3 +243,148 @@ def test_a_missing_value_stays_missing(tmp_path: Path) -> None:
     np.savez(tmp_path / "i.npz", X=np.array([[1.0, np.nan]]))
     payloads = load_items(tmp_path / "i.npz", ROWS, 2).payloads
     assert np.array_equal(np.frombuffer(payloads[0]), [1.0, np.nan], equal_nan=True)
+
+
+def texts_file(tmp_path: Path, texts: list[str], labels: list[int], **arrays: list[int]) -> Path:
+    file = tmp_path / "labeled.npz"
+    utf8 = np.frombuffer("\n".join(texts).encode(), np.uint8)
+    more = {name: np.array(values) for name, values in arrays.items()}
+    np.savez(file, utf8=utf8, y=np.array(labels), **more)
+    return file
+
+
+LOOKUP = """
+[[function]]
+id = "table"
+kind = "lookup"
+owner = "ann"
+origin = "wording"
+table = { pizza = "ordinary", voucher = "offer" }
+"""
+
+
+def test_each_function_is_shown_for_each_of_its_classes(text_task: Path, tmp_path: Path) -> None:
+    (text_task / "functions.toml").write_text(LOOKUP)
+    file = texts_file(tmp_path, ["pizza", "voucher", "voucher", "x"], [0, 0, 1, 1])
+    report = check_task(text_task, file)
+    conduct = report.functions[0].conduct
+    assert conduct is not None
+    by_class = dict(conduct.by_class)
+    assert (by_class["ordinary"].coverage, by_class["ordinary"].accuracy) == (0.25, 1.0)
+    assert (by_class["offer"].coverage, by_class["offer"].accuracy) == (0.5, 0.5)
+    assert [each.name for each in report.classes] == ["ordinary", "offer"]
+    assert report.classes[1].tally is not None
+    assert report.classes[1].tally.coverage == 0.5
+    ended = CliRunner().invoke(app, ["check", str(text_task), "--items", str(file)])
+    assert any(line.split()[:2] == ["offer", "50.0%"] for line in ended.stdout.splitlines())
+
+
+def test_a_class_no_function_votes_for_is_named(text_task: Path) -> None:
+    (text_task / "functions.toml").write_text(LOOKUP.replace('"offer"', '"ordinary"'))
+    report = check_task(text_task)
+    assert report.gaps == ("offer",)
+    ended = CliRunner().invoke(app, ["check", str(text_task)])
+    assert "GAP offer: no function votes for it" in ended.stdout
+    assert json.loads(CliRunner().invoke(app, ["check", str(text_task), "--json"]).stdout)[
+        "gaps"
+    ] == ["offer"]
+
+
+def test_origins_are_counted_and_twins_suspected(text_task: Path, tmp_path: Path) -> None:
+    twin = LOOKUP.replace('"table"', '"twin"', 1)
+    other = LOOKUP.replace('"table"', '"other"', 1).replace('"wording"', '""')
+    (text_task / "functions.toml").write_text(
+        LOOKUP + twin + other.replace("pizza", "beer").replace("voucher", "wine")
+    )
+    texts = ["pizza", "voucher", "beer", "wine", "x"] * 20
+    report = check_task(text_task, texts_file(tmp_path, texts, [0, 1, 0, 1, 0] * 20))
+    assert report.origins == 2
+    assert report.effective_origins == pytest.approx(1.8899, abs=1e-3)  # two votes to one
+    assert [(each.first, each.second, each.same_origin) for each in report.pairs] == [
+        ("table", "twin", True)
+    ]
+
+
+def test_groups_are_shown_for_an_array_of_the_file(text_task: Path, tmp_path: Path) -> None:
+    (text_task / "functions.toml").write_text(LOOKUP)
+    texts = ["pizza"] * 60 + ["x"] * 60
+    file = texts_file(tmp_path, texts, [0] * 120, country=[1] * 60 + [2] * 60)
+    arguments = ["check", str(text_task), "--items", str(file), "--by", "country"]
+    ended = CliRunner().invoke(app, arguments)
+    assert ended.exit_code == 0
+    assert "UNEVEN country 2: coverage 0%, elsewhere 100%" in ended.stdout
+    said = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert [(each["name"], each["coverage"]) for each in said["groups"]] == [("1", 1.0), ("2", 0.0)]
+    alone = CliRunner().invoke(app, ["check", str(text_task), "--by", "country"])
+    assert alone.exit_code == 2
+    assert "give --items" in alone.stderr
+
+
+def test_a_regression_against_a_baseline_ends_with_2(text_task: Path, tmp_path: Path) -> None:
+    (text_task / "functions.toml").write_text(LOOKUP)
+    file = texts_file(tmp_path, ["pizza", "voucher", "x", "y"], [0, 1, 0, 1])
+    kept = tmp_path / "baseline.json"
+    arguments = ["check", str(text_task), "--items", str(file)]
+    saved = CliRunner().invoke(app, [*arguments, "--save-baseline", str(kept)])
+    first = kept.read_bytes()
+    again = CliRunner().invoke(
+        app, [*arguments, "--baseline", str(kept), "--save-baseline", str(kept)]
+    )
+    assert (saved.exit_code, again.exit_code) == (0, 0)
+    assert kept.read_bytes() == first
+    edit(text_task / "functions.toml", "voucher", "vouchers")
+    worse = CliRunner().invoke(app, [*arguments, "--baseline", str(kept)])
+    assert worse.exit_code == 2
+    assert "WORSE function table: coverage fell from 50.0% to 25.0%" in worse.stdout
+    assert "WORSE class offer: lost, no function votes for it any more" in worse.stdout
+    assert "all is well" not in worse.stdout
+    said = json.loads(
+        CliRunner().invoke(app, [*arguments, "--baseline", str(kept), "--json"]).stdout
+    )
+    assert said["passed"] is False
+    assert len(said["regressions"]) == 3
+    edit(text_task / "functions.toml", "vouchers", "voucher")
+    edit(text_task / "functions.toml", 'pizza = "ordinary", ', "")
+    allowed = [*arguments, "--baseline", str(kept), "--coverage-drop", "0.3"]
+    assert CliRunner().invoke(app, allowed).exit_code == 2  # a class is lost all the same
+    edit(text_task / "functions.toml", "voucher =", 'y = "ordinary", voucher =')
+    moved = [*arguments, "--baseline", str(kept), "--accuracy-drop", "1"]
+    assert CliRunner().invoke(app, moved).exit_code == 0
+
+
+def test_what_is_declared_and_not_checked_is_noted(text_task: Path) -> None:
+    report = check_task(text_task)
+    assert report.passed
+    assert report.notes == (
+        "languages of praises_prize, chats are declared and not checked: no [language] table",
+    )
+    with (text_task / "functions.toml").open("a") as file:
+        file.write('[language]\nkind = "words"\namong = ["en", "de"]\n')
+    assert check_task(text_task).notes == ()  # and examples count as being in its languages
+    (text_task / "functions.toml").write_text(LOOKUP)
+    assert check_task(text_task).notes == ("no example says what table should do",)
+
+
+def test_a_python_function_needs_a_pin(text_task: Path) -> None:
+    (text_task / "functions.toml").write_text(
+        '[[function]]\nid = "p"\nkind = "python"\nowner = "ann"\nvotes_for = ["offer"]\n'
+        f'entry_point = "nobody-has-this"\ndigest = "{"0" * 64}"\n'
+    )
+    ended = CliRunner().invoke(app, ["check", str(text_task)])
+    assert ended.exit_code == 4
+    assert "no Python function 'nobody-has-this' is installed" in ended.stderr
+    wrong = CliRunner().invoke(app, ["check", str(text_task), "--pin", "nobody"])
+    assert wrong.exit_code == 2
+    assert "--pin: expected NAME=DIGEST, got 'nobody'" in wrong.stderr
+
+
+def test_labels_tell_whether_the_model_can_be_believed(row_task: Path, tmp_path: Path) -> None:
+    report = check_task(row_task, row_task / "readings.npz")
+    assert report.calibration is not None
+    assert report.calibration.log_loss == pytest.approx(np.log(2), abs=1e-6)  # it knows nothing yet
+    shown = CliRunner().invoke(
+        app, ["check", str(row_task), "--items", str(row_task / "readings.npz")]
+    )
+    assert "the model's log loss on these items is 0.693\n" in shown.stdout
+    np.savez(tmp_path / "unlabeled.npz", X=np.ones((2, 4)))
+    assert check_task(row_task, tmp_path / "unlabeled.npz").calibration is None

@@ -29,6 +29,7 @@ from fieldvote.records import (
     decode,
     encode,
 )
+from fieldvote.releases import TrialReply
 
 REPLIES = (
     HelloReply,
@@ -38,6 +39,7 @@ REPLIES = (
     GradientReply,
     EvaluateReply,
     BundleReply,
+    TrialReply,
 )
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.labeling import Items, compile_functions
-from edge.labeling.text_rules import TextRule, TextRules
+from edge.labeling.text_rules import PatternRule, TextRules
 from fieldvote.errors import InputError, ShapeError, TaskError
 from fieldvote.functions import (
     KeywordFunction,
@@ -153,8 +153,7 @@ def test_a_function_of_another_task_is_refused(
 
 def test_rules_that_do_not_fit_into_one_automaton_are_refused() -> None:
     large = [
-        TextRule(pattern=rf"(?:\pL{{1,99}}\d){{9}}{i}", column=i, vote=0, words=False)
-        for i in range(20)
+        PatternRule(pattern=rf"(?:\pL{{1,99}}\d){{9}}{i}", column=i, vote=0) for i in range(20)
     ]
     with pytest.raises(TaskError, match="together too large for RE2"):
         TextRules(large)
