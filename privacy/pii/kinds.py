@@ -76,9 +76,7 @@ class RunKinds(dict[str, tuple[Piece, ...]]):
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self._streets = frozenset(
-            word for word, classes in vocabulary.words.items() if classes[0] in "au"
-        )
+        self._streets = vocabulary.streets
         self._abbreviations = vocabulary.abbreviations
 
     def __missing__(self, run: str) -> tuple[Piece, ...]:

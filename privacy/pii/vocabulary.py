@@ -18,6 +18,7 @@ from privacy.pii.word_table import WordTable
 LOCALES = ("en",)
 MAX_BYTES = 16 * 2**20
 MAGIC = "fieldvote vocabulary 1 "
+_STREETS = "au"  # class letters of what may end a street's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Vocabulary:
         locale: Language it is for.
         digest: sha256 of the file's content, in hex; this is what is signed.
         words: Lower-case word -> its class in lower case and its class with a capital.
+        streets: Those of the words that make a number before them an address.
         exact: Spelling -> class, capitals matter.
         secret_labels: Words whose value, after a colon, is a secret.
         labels: Words that may lead a line with a capital and a colon.
@@ -43,6 +45,7 @@ class Vocabulary:
     locale: str
     digest: str
     words: Mapping[str, str] = field(repr=False)
+    streets: frozenset[str] = field(repr=False)
     exact: dict[str, str] = field(repr=False)
     secret_labels: frozenset[str] = field(repr=False)
     labels: frozenset[str] = field(repr=False)
@@ -89,10 +92,19 @@ class Vocabulary:
                 small[key] = rest.split()
             start += len(line) + 1
         exact = {word: key[1:] for key, group in small.items() if key[:1] == "=" for word in group}
+        table = WordTable(content, words)
+        streets = (
+            (word, key)
+            for key, (begin, end) in words.items()
+            if key[0] in _STREETS
+            for word in content[begin:end].decode("ascii").split(" ")
+        )
         return cls(
             locale=header.removeprefix(MAGIC),
             digest=sha256(content).hexdigest(),
-            words=WordTable(content, words),
+            words=table,
+            # of a word in two groups, the later one counts
+            streets=frozenset(word for word, key in streets if table[word] == key),
             exact=exact,
             secret_labels=frozenset(small.get(":l", ())),
             labels=frozenset(small.get(":b", ())),
