@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PEERS  := .venv-peers
 # Flower versions beside the installed one that the light node is tested with; the oldest must fail
 FLOWERS := 1.39.0 1.40.0 1.42.0
 WHEELS := $(VENV)/wheels/.downloaded
@@ -18,7 +19,7 @@ ifneq ($(wildcard ../shared/data),)
 export FIELDVOTE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test nightly check compat format bench docs clean
+.PHONY: help demo test nightly check compat format bench bench-peers docs clean
 help:
 	@echo "make demo    rehearse a fleet on this machine and open the report (about a minute after set-up)"
 	@echo "make test    run every test"
@@ -26,6 +27,7 @@ help:
 	@echo "make check   format, lint, types, import order"
 	@echo "make compat  download the Flower versions the tests compare with (make test does it too)"
 	@echo "make bench   run the benchmarks, quickly"
+	@echo "make bench-peers  install the peers that benchmarks run beside ours with --peers"
 	@echo "make docs    redraw the pictures that scripts make"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -47,9 +49,11 @@ $(WHEELS): | $(STAMP)
 			|| { echo "flwr $$version was not downloaded: see $(@D)/pip.log, then make compat"; exit 0; }; \
 	done; touch $@
 
-# as many at a time as there are cores: most of the slow ones wait for programs
+# Three tests at a time on two cores, as some wait for programs; each is handed out when somebody
+# is free for it, so that the long ones are not dealt to one worker.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * os.cpu_count() // 2)')
 test: $(STAMP) $(WHEELS)
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 1
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -q -m nightly --timeout=36000
@@ -66,6 +70,15 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@for script in tests/benchmarks/[a-z]*.py; do $(BIN)/python $$script --quick || exit 1; done
+
+bench-peers: $(PEERS)/.installed
+
+# in a venv of their own: none of them is ever imported by us
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		torch==2.13.0 snorkel==0.10.0 modAL-python
+	@touch $@
 
 docs: $(STAMP)
 	$(BIN)/python docs/ring.py docs/ring.svg

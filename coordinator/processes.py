@@ -20,7 +20,8 @@ from fieldvote.errors import StoreError, UnavailableError
 MARK = "FIELDVOTE_SERVES"
 """Environment variable that names the folder a program works for; nobody reads it but this file."""
 
-_POLITE_S, _HARD_S = 4.0, 4.0
+# Flower's ServerApp never ends by itself once its SuperLink has: it asks on for a farewell
+_POLITE_S, _HARD_S = 2.0, 4.0
 _LOOK_S = 0.05
 
 Process = subprocess.Popen[bytes] | subprocess.Popen[str]

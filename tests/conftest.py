@@ -2,6 +2,10 @@
 
 import pytest
 
+# Of the slow ones, those that wait for other programs come first: meanwhile the others have the
+# processor, and none of the long ones is left for the end, when there is nothing beside it.
+_WAITING = ("tests/deployment/", "tests/simulations/engines/", "tests/house/")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=_place)
@@ -11,7 +15,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
-def _place(item: pytest.Item) -> tuple[bool, bool]:
-    """Return where a test belongs: among the slow ones, the longest are not to be the last."""
+def _place(item: pytest.Item) -> tuple[bool, int]:
+    """Return where a test belongs; tests of one place stay in the order of their files."""
     slow = item.get_closest_marker("slow") is not None
-    return slow, "deployment" not in item.nodeid
+    waiting = [item.nodeid.startswith(folder) for folder in _WAITING]
+    return slow, [*waiting, True].index(True) if slow else 0

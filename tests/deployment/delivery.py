@@ -123,6 +123,7 @@ def _write_coordinator(folder: Path, port: int) -> None:
         f'address = "127.0.0.1:{port}"\n'
         f"[flower]\nauthenticate_devices = true\n{files}"
         '[campaign]\nname = "delivered"\nlabels_per_device = 1\nexchanges = 2\ndeadline_s = 60\n'
+        "rollout.enabled = false\n"
     )
 
 

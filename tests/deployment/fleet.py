@@ -19,6 +19,8 @@ from tests.deployment.processes import (
     BIN,
     environment,
     free_port,
+    nobody_left,
+    register,
     wait_for,
 )
 from tests.doubles.tasks import text_files, write_device
@@ -187,8 +189,13 @@ class Fleet:
         config.write_text(config.read_text() + "\n" + table)
         node_key(folder / "node.key")
         if register:
-            self.flwr("supernode", "register", str(folder / "node.key.pub"))
+            self.register(name)
         return config
+
+    def register(self, *names: str) -> None:
+        """Make devices known to the SuperLink; together costs no more than one of them."""
+        keys = (self.folder / name / "node.key.pub" for name in names)
+        register(keys, "here", self.folder, flower=self.folder / "flower")
 
     def start_agent(self, name: str) -> subprocess.Popen[bytes]:
         """Start a device as it is, except that it tells when it is asked."""
@@ -221,11 +228,15 @@ class Fleet:
 
 @contextmanager
 def fleet(folder: Path) -> Iterator[Fleet]:
-    """Return an empty deployment; stop whatever was started in it."""
+    """Return an empty deployment; whatever was started in it is gone in the end.
+
+    Nobody waits for its manners: a SuperLink that is told to end first waits for its devices.
+    """
     made = Fleet(folder)
-    try:
-        yield made
-    finally:
-        for process in reversed(made.started):
-            if process.poll() is None:
-                made.stop(process)
+    with nobody_left(folder):
+        try:
+            yield made
+        finally:
+            for process in made.started:
+                if process.poll() is None:
+                    made.stop(process, signal.SIGKILL)

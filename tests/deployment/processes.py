@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,6 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 BIN = Path(sys.executable).parent
 FIELDVOTE = str(BIN / "fieldvote")
 CERTIFICATES = {"ca": "ca.pem", "certificate": "server.pem", "key": "server.key"}
+# Flower's own command, once for each key: starting it takes longer than what it does
+_REGISTER = """
+import sys
+from flwr.cli.app import app
+link, *keys = sys.argv[1:]
+for key in keys:
+    app(["supernode", "register", key, link], standalone_mode=False)
+"""
 
 
 def free_port() -> int:
@@ -105,6 +113,20 @@ def call(folder: Path, *words: str, typed: str = "") -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def register(keys: Iterable[Path], link: str, folder: Path, *, flower: Path) -> None:
+    """Make devices' public keys known to a SuperLink of this name in Flower's home."""
+    done = subprocess.run(
+        [sys.executable, "-c", _REGISTER, link, *map(str, keys)],
+        cwd=folder,
+        env=environment(folder) | {"FLWR_HOME": str(flower)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def wait_for(what: Callable[[], bool], limit_s: float, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """A campaign's folder while programs work in it: what they say, store, and ask people."""
 
-import json
 import re
 import sqlite3
 import subprocess
@@ -12,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
+import edge.service
+from coordinator.labels.terminal import answer_queue
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.events import Event, load_event
 from fieldvote.task import Task
 from strategies.labeling import VoteSummary
 from tests.deployment.processes import (
     FIELDVOTE,
-    call,
     environment,
     programs_of,
+    register,
     running,
     wait_for,
 )
-
-_SHOWN = re.compile(r"^\d+ of \d+\n(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,17 @@ class Site:
         return pid
 
     def register(self, *more: str) -> None:
-        """Make the devices known, and more of them, by the command the coordinator prints."""
+        """Make the devices known, and more: the first by the command the coordinator prints."""
         self.await_said("devices reach")
         [command] = re.findall(r"registered once: (.*)", self.said)
-        for name in (*self.devices, *more):
-            words = command.replace("KEY.pub", str(self.folder / name / "node.key.pub"))
-            subprocess.run(
-                words, shell=True, check=True, cwd=self.folder, env=environment(self.folder),
-                capture_output=True,
-            )  # fmt: skip
+        first, *others = (self.folder / name / "node.key.pub" for name in (*self.devices, *more))
+        subprocess.run(
+            command.replace("KEY.pub", str(first)), shell=True, check=True, cwd=self.folder,
+            env=environment(self.folder), capture_output=True,
+        )  # fmt: skip
+        if others:
+            *_, link = command.split()
+            register(others, link, self.folder, flower=self.folder / "state" / "flower")
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what the campaign's store says."""
@@ -76,20 +77,21 @@ class Site:
         found = self.rows("SELECT kind, body FROM event WHERE stream = ? ORDER BY version", STREAM)
         return [load_event(*row) for row in found]
 
-    def status(self, device: str) -> dict[str, Any]:
+    def status(self, device: str) -> dict[str, str | int]:
         """Return what a device says of itself."""
-        words = ("edge", "status", "--config", f"{device}/device.toml", "--json")
-        found: dict[str, Any] = json.loads(call(self.folder, *words))
-        return found
+        return edge.service.status_of(self.folder / device / "device.toml")
 
     def answer(self, oracle: Callable[[str], int]) -> list[str]:
-        """Answer the whole queue at the desk's terminal; return what was shown there.
+        """Answer the whole queue as at the desk's terminal; return what was shown there."""
+        said: list[str] = []
+        shown: list[str] = []
 
-        The queue has one order as long as nobody answers: the first look only reads it.
-        """
-        shown = _SHOWN.findall(call(self.folder, "labels", "answer", typed="s\n" * 500))
-        typed = "".join(f"{oracle(text)}\n" for text in shown)
-        assert f"{len(shown)} answers given" in call(self.folder, "labels", "answer", typed=typed)
+        def ask(_: str) -> str:
+            shown.append(said[-1])
+            return str(oracle(said[-1]))
+
+        settings, desk = self.folder / "coordinator.toml", self.folder / "desk"
+        assert answer_queue(settings, desk, ask=ask, say=said.append) == len(shown)
         return shown
 
     def assert_everything_was_counted_once(self, *, labels: int, items: int) -> None:
@@ -97,10 +99,7 @@ class Site:
         assert self.rows("SELECT count(*), sum(delivered) FROM label") == [(labels, labels)]
         assert self.rows("SELECT count(*) FROM pending") == [(0,)]
         ledgers = [
-            json.loads(
-                call(self.folder, "edge", "ledger", "--config", f"{name}/device.toml", "--json")
-            )
-            for name in self.devices
+            edge.service.ledger_rows(self.folder / name / "device.toml") for name in self.devices
         ]
         assert sum(row["candidates"] for ledger in ledgers for row in ledger) == labels
         assert self.counted_items() == items

@@ -59,7 +59,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         f'address = "127.0.0.1:{port}"\n'
         f"[flower]\nauthenticate_devices = true\n{files}"
         '[campaign]\nname = "killed"\nsurveyed_share = 1.0\nlabels_per_device = 2\n'
-        "deadline_s = 20\n"
+        # longer than all is away: whoever answers after the window counts, but when is another
+        # matter; and no more exchanges than it takes to learn
+        "exchanges = 2\ndeadline_s = 90\nrollout.enabled = false\n"
     )
     for place, name in enumerate(DEVICES):
         folder = tmp_path / name
@@ -84,95 +86,82 @@ def answer_two_each(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_superlink_that_is_killed_costs_a_campaign_nothing(site: Site) -> None:
-    with serving(site) as coordinator:
-        site.register()
-        site.await_said("waiting for people")
-        # idle: every device is done, people are awaited
-        os.kill(site.superlink(), signal.SIGKILL)
-        site.await_said("goes on at round 1 of 2, waiting for people")
-        answer_two_each(site)
-        site.await_said("round 1: done")
-        # busy: both devices work on a request when their SuperLink goes
-        (site.folder / "slow").touch()
-        wait_for((site.folder / "busy").exists, 60, site.folder)
-        (site.folder / "slow").unlink()
-        os.kill(site.superlink(), signal.SIGKILL)
-        site.await_said("goes on at", times=2)
-        site.await_said("round 2: waiting for people")
-        answer_two_each(site)
-        coordinator.wait(60)
-        assert coordinator.returncode == 0, site.said
-    assert site.said.count("the SuperLink ended") == 2
-    assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
-    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
-
-
-@pytest.mark.slow
-def test_a_coordinator_that_is_killed_goes_on_and_one_that_is_stopped_leaves_nothing(
-    site: Site,
+@pytest.mark.timeout(400)
+def test_a_campaign_outlives_whatever_kills_its_programs(
+    site: Site, subtests: pytest.Subtests
 ) -> None:
-    with serving(site) as first:
-        site.register()
-        site.await_said("waiting for people")
-        left = set(programs_of(site.folder / "state"))
-        first.kill()
-        first.wait(5)
-    with serving(site) as second:
-        site.await_said("had left behind")
-        site.await_said("goes on at round 1 of 2, waiting for people")
-        assert not left & set(programs_of(site.folder / "state"))
-        refused = subprocess.run(
-            [FIELDVOTE, "coordinator", "serve"], cwd=site.folder, env=environment(site.folder),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert refused.returncode == 4
-        assert "a coordinator is serving" in refused.stderr
-        group = os.getpgid(second.pid)
-        began = time.monotonic()
-        second.send_signal(signal.SIGTERM)
-        assert second.wait(20) == 0
-        assert time.monotonic() - began < 10
-        assert programs_of(site.folder / "state") == {}
-        with pytest.raises(ProcessLookupError):
-            os.killpg(group, 0)
-    answer_two_each(site)
-    with serving(site) as third:
-        site.await_said("round 2: waiting for people", 90)
-        answer_two_each(site)
-        assert third.wait(60) == 0, site.said
-    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
-
-
-@pytest.mark.slow
-def test_a_coordinator_and_its_superlink_that_are_killed_together_cost_a_campaign_nothing(
-    site: Site,
-) -> None:
-    config = site.folder / "coordinator.toml"
-    # longer than all is away: whoever answers after the window counts, but when is another matter
-    config.write_text(config.read_text().replace("deadline_s = 20", "deadline_s = 90"))
     with serving(site) as first:
         site.register()
         site.await_said("round 1: waiting for people")
+        with subtests.test("a SuperLink that is killed while people are awaited costs nothing"):
+            os.kill(site.superlink(), signal.SIGKILL)
+            site.await_said("goes on at round 1 of 2, waiting for people")
+            answer_two_each(site)
+            site.await_said("round 1: done")
+        with subtests.test("nor does one that is killed while devices work on a request"):
+            devices_work(site)
+            os.kill(site.superlink(), signal.SIGKILL)
+            site.await_said("goes on at", times=2)
+            site.await_said("round 2: waiting for people")
+            assert site.said.count("the SuperLink ended") == 2
+        left = set(programs_of(site.folder / "state"))
+        first.kill()
+        first.wait(5)
+
+    with serving(site) as second:
+        with subtests.test("a coordinator goes on where a killed one was, and ends what it left"):
+            site.await_said("had left behind")
+            site.await_said("goes on at round 2 of 2, waiting for people")
+            assert not left & set(programs_of(site.folder / "state"))
+        with subtests.test("a second one beside it is refused"):
+            refused = subprocess.run(
+                [FIELDVOTE, "coordinator", "serve"], cwd=site.folder,
+                env=environment(site.folder), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert refused.returncode == 4
+            assert "a coordinator is serving" in refused.stderr
+        with subtests.test("one that is stopped is gone soon, and leaves nothing running"):
+            group = os.getpgid(second.pid)
+            began = time.monotonic()
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(20) == 0
+            assert time.monotonic() - began < 10
+            assert programs_of(site.folder / "state") == {}
+            with pytest.raises(ProcessLookupError):
+                os.killpg(group, 0)
+    # somebody answers while nobody serves
+    call(site.folder, "labels", "answer", typed="0\n")
+
+    with serving(site) as third:
+        site.await_said("goes on at round 2 of 2, waiting for people", times=2)
         (site.folder / "slow").touch()
         answer_two_each(site)
-        wait_for((site.folder / "busy").exists, 60, site.folder)
         # a device takes its answers in; nobody will be there for its reply
-        for pid in (first.pid, *programs_of(site.folder / "state")):
+        devices_work(site)
+        for pid in (third.pid, *programs_of(site.folder / "state")):
             os.kill(pid, signal.SIGKILL)
-        first.wait(5)
-        assert "round 1: keeping" not in site.said
+        third.wait(5)
+        assert "round 2: keeping" not in site.said
         wait_for(lambda: programs_of(site.folder / "state") == {}, 5, site.folder)
-        (site.folder / "slow").unlink()
-    with serving(site) as second:
-        site.await_said("goes on at round 1 of 2, delivering answers")
-        # nobody waits for the lease of a process that is gone
-        assert "standing by" not in site.said
-        site.await_said("round 2: waiting for people", 90)
-        answer_two_each(site)
-        assert second.wait(60) == 0, site.said
-    assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
-    site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
+    before = len(site.said)
+    with serving(site) as fourth:
+        with subtests.test("a coordinator and its SuperLink that are killed together cost nothing"):
+            site.await_said("goes on at round 2 of 2, delivering answers")
+            assert fourth.wait(60) == 0, site.said
+        with subtests.test("nobody waits for the lease of a process that is gone"):
+            assert "standing by" not in site.said[before:]
+
+    with subtests.test("after all that, everything was counted once"):
+        assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
+        site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
+
+
+def devices_work(site: Site) -> None:
+    """Return when a device works on its next request, and will for a while."""
+    (site.folder / "busy").unlink(missing_ok=True)
+    (site.folder / "slow").touch()
+    wait_for((site.folder / "busy").exists, 60, site.folder)
+    (site.folder / "slow").unlink()
 
 
 @pytest.mark.slow

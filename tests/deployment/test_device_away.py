@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from edge.flower.keys import node_key
 from edge.flower.wire import HttpWire, trust
 from tests.deployment.fleet import Fleet, fleet
 from tests.deployment.messages import messages, read
-from tests.deployment.processes import call, make_certificates, nobody_left, wait_for
+from tests.deployment.processes import call, make_certificates, wait_for
 from tests.deployment.site import Site, serving
 
 STAYING, UNSENT, UNTOLD = ("north", "south"), "unsent", "untold"
@@ -47,15 +46,18 @@ class Away:
         self.site = site
         self._made = made
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        for name in site.devices:
-            self.start(name)
+        self.start(*site.devices)
 
-    def start(self, name: str) -> None:
-        """Start a device; return when it is online."""
-        times = self.said(name).count("is online")
-        command = [sys.executable, "-c", SLOW_AGENT, f"{name}/device.toml"]
-        self._running[name] = self._made.start(command, f"{name}.log")
-        wait_for(lambda: self.said(name).count("is online") > times, 60, self.site.folder)
+    def start(self, *names: str) -> None:
+        """Start devices; return when all of them are online."""
+        times = {name: self.said(name).count("is online") for name in names}
+        for name in names:
+            command = [sys.executable, "-c", SLOW_AGENT, f"{name}/device.toml"]
+            self._running[name] = self._made.start(command, f"{name}.log")
+        wait_for(
+            lambda: all(self.said(name).count("is online") > times[name] for name in names),
+            60, self.site.folder,
+        )  # fmt: skip
 
     def end(self, name: str, number: signal.Signals) -> None:
         """Send a device a signal; return when it is gone."""
@@ -82,24 +84,25 @@ def away(tmp_path: Path) -> Iterator[Away]:
     call(tmp_path, "new", "my-task")
     public = call(tmp_path, "labels", "keys", "--keys", "desk")
     make_certificates(tmp_path)
-    with nobody_left(tmp_path), ExitStack() as stack:
-        made = stack.enter_context(fleet(tmp_path))
+    with fleet(tmp_path) as made:
         made.start_superlink()
         (tmp_path / "coordinator.toml").write_text(
             'folder = "state"\ntask = "my-task"\nrounds = 5\nquorum = 2\nanswers_wait_s = 100\n'
             f'address = "{made.address}"\n'
             '[flower]\njoin = true\nca = "ca.pem"\n'
             '[campaign]\nname = "away"\nsurveyed_share = 1.0\nlabels_per_device = 2\n'
-            "exchanges = 2\ndeadline_s = 6\n"
+            # what is looked at is who counts, not how heads are rolled out: each takes exchanges
+            "exchanges = 2\ndeadline_s = 6\nrollout.enabled = false\n"
         )
         for name in DEVICES:
             _write_device(made, name, public)
+        made.register(*DEVICES)
         yield Away(made, Site(tmp_path, DEVICES))
 
 
 def _write_device(made: Fleet, name: str, public: str) -> None:
-    """Write what a device is, and make it known."""
-    config = made.add_device(name)
+    """Write what a device is."""
+    config = made.add_device(name, register=False)
     folder = made.folder / name
     (folder / "items.txt").write_text("\n".join(messages(name, ITEMS)[0]))
     lines = [line for line in config.read_text().splitlines() if "_key" not in line]
@@ -137,8 +140,7 @@ def test_devices_that_miss_three_rounds_come_back_and_count_once(away: Away) -> 
         assert site.counted_items() == 3 * ITEMS
 
         # they come back under their old names
-        for name in (UNSENT, UNTOLD):
-            away.start(name)
+        away.start(UNSENT, UNTOLD)
         shown += site.answer(read)
         site.await_said("round 5: waiting for people", 90)
         shown += site.answer(read)

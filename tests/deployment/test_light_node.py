@@ -1,7 +1,6 @@
 """Devices without a SuperNode, against Flower's own SuperLink with TLS and registered keys only."""
 
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from edge.service import status_of
 from tests.deployment.fleet import Fleet, fleet
-from tests.deployment.processes import BIN, make_certificates, wait_for
+from tests.deployment.processes import make_certificates, wait_for
 
 # a device whose clock is ten minutes late
 _LATE_AGENT = """
@@ -37,15 +37,8 @@ def asked(made: Fleet, name: str) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def status(made: Fleet, name: str) -> str:
-    return subprocess.run(
-        [str(BIN / "fieldvote"), "edge", "status", "--config", f"{name}/device.toml"],
-        cwd=made.folder,
-        env=made.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def status(made: Fleet, name: str) -> dict[str, str | int]:
+    return status_of(made.folder / name / "device.toml")
 
 
 def runs_finish(made: Fleet, out: str, exchanges: int, limit_s: float = 90) -> list[dict[str, Any]]:
@@ -59,11 +52,10 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
     make_certificates(tmp_path)
     with fleet(tmp_path) as made:
         link = made.start_superlink()
-        for name in ("one", "two"):
-            made.add_device(name)
-        made.add_device("stranger", register=False)
+        for name in ("one", "two", "stranger", "late"):
+            made.add_device(name, register=False)
         made.add_device("misled", register=False, ca="other-ca.pem")
-        made.add_device("late", register=False)
+        made.register("one", "two")
         one, two = (made.start_agent(name) for name in ("one", "two"))
         stranger, _ = (made.start_agent(name) for name in ("stranger", "misled"))
         made.start([sys.executable, "-c", _LATE_AGENT, "late/device.toml"], "late.log")
@@ -77,8 +69,14 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
             ("late", "clock is about 600 s behind"),
         ):
             wait_for(lambda name=name, said=said: said in log(made, name), 30, tmp_path)  # type: ignore[misc]  # waited for at once
-        assert "retrying" in status(made, "stranger")
-        assert str(key) in status(made, "stranger")
+        assert status(made, "stranger")["node"] == "retrying"
+        assert str(key) in str(status(made, "stranger")["node_reason"])
+
+        # the stranger is registered while it is trying, and comes in by itself
+        made.register("stranger")
+        wait_for(lambda: "is online" in log(made, "stranger"), 40, tmp_path)
+        made.stop(stranger)
+        assert stranger.returncode == 0
 
         # a few exchanges; the agents answer in their own processes
         made.start_run("first", exchanges=4)
@@ -86,18 +84,12 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
         assert [row["answered"] for row in rows] == [2] * 4
         assert len(asked(made, "one")) == len(asked(made, "two")) == 4
 
-        # the stranger is registered while it is trying, and comes in by itself
-        made.flwr("supernode", "register", str(key))
-        wait_for(lambda: "is online" in log(made, "stranger"), 40, tmp_path)
-        made.stop(stranger)
-        assert stranger.returncode == 0
-
         # a device is killed in the middle of its work, and finishes it after its restart
         (tmp_path / "slow").touch()
         made.start_run("killed", exchanges=1, deadline=40.0)
         wait_for(lambda: len(asked(made, "one")) == 5, 40, tmp_path)
         made.stop(one, signal.SIGKILL)
-        assert "not running, was online" in status(made, "one")
+        assert status(made, "one")["node"] == "not running, was online"
         (tmp_path / "slow").unlink()
         one = made.start_agent("one")
         (row,) = runs_finish(made, "killed", 1)
@@ -129,4 +121,4 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
         assert two.wait(10) == 0
         assert time.monotonic() - began < 3.0
         assert log(made, "two").splitlines()[-1] == "stopped"
-        assert "node                   stopped" in status(made, "two")
+        assert status(made, "two")["node"] == "stopped"

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,8 @@ def test_both_curves_count_every_paid_answer_of_equal_batches(report: Report, ta
     # before anything was chosen, the twins are one
     assert report.curve[0] == report.random_curve[0]
     # scores move in steps of one held-out item, so one seed's arms may tie: not every seed's
-    others = [run(scenario_of(table, rounds=4), seed=seed) for seed in (2, 3)]
-    assert any(other.curve != other.random_curve for other in (report, *others))
+    others = (run(scenario_of(table, rounds=4), seed=seed) for seed in (2, 3))
+    assert any(other.curve != other.random_curve for other in chain((report,), others))
 
 
 def test_scores_are_shares_and_rise_with_the_labels(report: Report) -> None:
@@ -108,8 +109,8 @@ def test_the_same_seed_gives_the_same_report_but_for_timings() -> None:
 
 
 def test_another_seed_gives_another_campaign(table: Path, report: Report) -> None:
-    other = run(scenario_of(table, rounds=4), seed=2)
-    assert other.curve != report.curve
+    other = run(scenario_of(table, rounds=2), seed=2)
+    assert other.curve != report.curve[:2]
     assert other.devices == report.devices
 
 
@@ -223,10 +224,11 @@ def test_averaging_is_a_learner_too(table: Path) -> None:
     assert report.rounds == 2
 
 
-def test_an_annotator_who_errs_is_as_wrong_as_the_scenario_says(table: Path) -> None:
-    careful = run(scenario_of(table, rounds=3), seed=1)
-    sloppy = run(scenario_of(table, rounds=3, error_rate=1.0), seed=1)
-    assert careful.annotator_accuracy > 0.9
+def test_an_annotator_who_errs_is_as_wrong_as_the_scenario_says(
+    table: Path, report: Report
+) -> None:
+    sloppy = run(scenario_of(table, rounds=2, error_rate=1.0), seed=1)
+    assert report.annotator_accuracy > 0.9
     assert sloppy.annotator_accuracy < 0.1
 
 

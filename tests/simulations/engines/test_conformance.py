@@ -46,7 +46,7 @@ online_share = 0.4
 keep_decimals = 0
 exchanges = 3
 """
-_GONE_WITHIN_S = 10.0
+_GONE_WITHIN_S = 30.0  # beside other tests; it looks until then and no longer than it must
 
 
 @dataclass(frozen=True)
