@@ -1,6 +1,7 @@
 """The guide to labeling functions says what is so: its commands run elsewhere, the rest here."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from edge.check_baseline import Tolerance
 from edge.labeling import Items, compile_functions
 from edge.labeling.python_functions import _BATCH, _PATIENCE
+from edge.settings import EdgeSettings
 from fieldvote.expression_parser import parse_expression
 from fieldvote.expressions import FUNCTIONS, MOST_STEPS, SIGNATURES
 from fieldvote.function_file import KINDS, parse_functions
@@ -19,7 +21,10 @@ from fieldvote.task import TabularInput
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide" / "functions.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", GUIDE, flags=re.DOTALL))
+BLOCKS = re.findall(r"```toml\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if "[[" in block])
 def test_every_table_of_the_guide_is_read(block: str) -> None:
     uncommented = re.sub(r"^# (calibration = .*)$", r"\1", block, flags=re.MULTILINE)
     texts = [block]
@@ -30,6 +35,16 @@ def test_every_table_of_the_guide_is_read(block: str) -> None:
             text.encode(), "guide", classes=("ordinary", "offer"), fields=None
         )
         assert made.kind in KINDS
+
+
+def test_pins_are_written_as_a_device_reads_them() -> None:
+    (block,) = [block for block in BLOCKS if "[[" not in block]
+    ((key, pins),) = tomllib.loads(block).items()
+    assert key in EdgeSettings.__dataclass_fields__
+    (function,) = [each for each in BLOCKS if "entry_point" in each]
+    assert all(
+        f'"{name}"' in function and f'"{digest}"' in function for name, digest in pins.items()
+    )
 
 
 def test_the_guide_names_every_kind_key_library_entry_language_and_operation() -> None:

@@ -212,6 +212,6 @@ def test_a_store_in_memory_has_the_same_tables() -> None:
     assert all(rows for name, rows in everything(store.database).items() if name != "lease")
     store.close()
     store.close()
-    for read in (store.devices, store.queue, store.undelivered, store.labels):
+    for read in (store.devices, store.queue, store.undelivered, store.paid):
         with pytest.raises(StoreError, match="closed"):
             read()

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from fieldvote.errors import InputError
 from privacy.pii import Redactor, Vocabulary
+from privacy.pii.classes import FOLD
 from privacy.pii.spans import KINDS, assemble
 from tests.privacy.pii.documents import documents
 
@@ -29,7 +30,9 @@ def test_no_digit_no_handle_and_no_foreign_letter_lies_outside_a_span(document):
     for start, end, _ in REDACTOR.redact(document).spans:
         masked.update(range(start, end))
     for position, char in enumerate(document):
-        if char.isdigit() or char in "@_#\\" or (char.isalnum() and not char.isascii()):
+        # signs that read as an ASCII one say nothing, though Unicode calls an apostrophe a letter
+        foreign = char.isalnum() and not char.isascii() and ord(char) not in FOLD
+        if char.isdigit() or char in "@_#\\" or foreign:
             # The one entity whose # is no tag does not occur in these documents.
             assert position in masked or char in "#@", (char, position)
 
