@@ -1,7 +1,6 @@
-"""`fieldvote coordinator`, `rounds` and `labels`: parse, call, print."""
+"""`fieldvote coordinator` and `rounds`: parse, call, print."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,14 +12,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="A campaign: its rounds, and where it stands.", no_args_is_help=True)
 rounds = typer.Typer(help="Rounds: what each waits for, and what to do.", no_args_is_help=True)
-labels = typer.Typer(help="The labeling desk: its keys, and its queue.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", help="The coordinator's TOML file.")]
-Keys = Annotated[Path, typer.Option("--keys", help="The folder of the desk's keys.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="The round.", min=1)]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the record.")]
-_CONFIG, _KEYS = Path("coordinator.toml"), Path("desk")
+_CONFIG = Path("coordinator.toml")
 
 
 @app.command()
@@ -42,7 +39,7 @@ def status(config: Config = _CONFIG, as_json: AsJson = False) -> None:
     """
     from coordinator.service import status_of
 
-    _print_one(status_of(config), as_json)
+    print_one(status_of(config), as_json)
 
 
 @app.command()
@@ -82,7 +79,7 @@ def verify(config: Config = _CONFIG, as_json: AsJson = False) -> None:
     from coordinator.upkeep import check_store
 
     found = check_store(config)
-    _print_one(found, as_json)
+    print_one(found, as_json)
     if found["faults"]:
         raise typer.Exit(3)
 
@@ -114,7 +111,7 @@ def list_(config: Config = _CONFIG, as_json: AsJson = False) -> None:
     """
     from coordinator.upkeep import rounds_of
 
-    _print_table(rounds_of(config), as_json)
+    print_table(rounds_of(config), as_json)
 
 
 @rounds.command()
@@ -129,7 +126,7 @@ def show(
     """
     from coordinator.upkeep import round_of
 
-    _print_one(round_of(config, number), as_json)
+    print_one(round_of(config, number), as_json)
 
 
 @rounds.command()
@@ -174,71 +171,9 @@ def reproduce(number: Number, config: Config = _CONFIG, as_json: AsJson = False)
     from coordinator.upkeep import reproduce_round
 
     found = reproduce_round(config, number)
-    _print_table(found, as_json)
+    print_table(found, as_json)
     if not all(row["same"] == "yes" for row in found):
         raise typer.Exit(3)
-
-
-@labels.command()
-def keys(folder: Keys = _KEYS, as_json: AsJson = False) -> None:
-    """Make the desk's keys, and print what devices need of them.
-
-    Example: fieldvote labels keys --keys desk
-    """
-    from coordinator.labels.terminal import make_keys
-
-    public = make_keys(folder, os.urandom)
-    if as_json:
-        typer.echo(json.dumps(public, indent=2))
-        return
-    for name, value in public.items():
-        typer.echo(f'{name} = "{value}"')
-
-
-@labels.command()
-def answer(
-    config: Config = _CONFIG,
-    keys: Keys = _KEYS,
-    name: Annotated[
-        str, typer.Option("--as", help="Who you are; the store learns a pseudonym only.")
-    ] = "",
-    expert: Annotated[
-        bool, typer.Option("--expert", help="Decide what other people could not agree on.")
-    ] = False,
-) -> None:
-    """Answer what waits in the queue, one masked item at a time.
-
-    Example: fieldvote labels answer --as ann --config coordinator.toml --keys desk
-    """
-    from coordinator.labels.terminal import answer_queue
-
-    given = answer_queue(
-        config,
-        keys,
-        ask=input,
-        say=typer.echo,
-        emphasize=lambda text: typer.style(text, reverse=True),
-        name=name,
-        expert=expert,
-    )
-    typer.echo(f"{given} answers given")
-
-
-@labels.command("list")
-def list_labels(
-    config: Config = _CONFIG,
-    number: Annotated[
-        int | None, typer.Option("--round", help="Only of this round.", min=1)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the labels people gave, who agreed, and which models learned from them.
-
-    Example: fieldvote labels list --round 3
-    """
-    from coordinator.upkeep import labels_of
-
-    _print_table(labels_of(config, number), as_json)
 
 
 def _ask(config: Path, command: "Command") -> None:
@@ -251,7 +186,7 @@ def _ask(config: Path, command: "Command") -> None:
 Row = Mapping[str, str | int | float]
 
 
-def _print_one(row: Row, as_json: bool) -> None:
+def print_one(row: Row, as_json: bool) -> None:
     """Print names and values below each other."""
     if as_json:
         typer.echo(json.dumps(row, indent=2))
@@ -261,7 +196,7 @@ def _print_one(row: Row, as_json: bool) -> None:
         typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
 
 
-def _print_table(rows: Sequence[Row], as_json: bool) -> None:
+def print_table(rows: Sequence[Row], as_json: bool) -> None:
     """Print rows with a heading."""
     if as_json:
         typer.echo(json.dumps(list(rows), indent=2))

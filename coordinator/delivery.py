@@ -42,10 +42,12 @@ class Parcel:
     Attributes:
         bundle: The packed task.
         name: What people call it.
+        version: What it was signed as.
     """
 
     bundle: Bundle
     name: str
+    version: int = 0
 
     @staticmethod
     def load(folder: Path, task: Task) -> "Parcel | None":
@@ -56,17 +58,24 @@ class Parcel:
             TaskError: the folder cannot be read.
         """
         bundle = Bundle.load(folder)
-        if bundle is None:
-            return None
+        return None if bundle is None else Parcel.of(bundle, task)
+
+    @staticmethod
+    def of(bundle: Bundle, task: Task) -> "Parcel":
+        """Return a signed bundle as it is delivered.
+
+        Raises:
+            SignatureError: the manifest is not about these files: no device would install them.
+        """
         files = unpack(bundle.content)
         manifest = files.pop(MANIFEST_FILE)
         # who may sign is for the devices to say: here the signer's own word is enough
         signer = manifest[len(MAGIC) : len(MAGIC) + KEY_BYTES]
         content = signed_content(
-            files, str(folder), vocabulary=lambda name: Vocabulary.load(name).digest
+            files, task.name, vocabulary=lambda name: Vocabulary.load(name).digest
         )
         version = verify_manifest(manifest, trusted=[signer], files=content).version
-        return Parcel(bundle=bundle, name=f"{task.name} v{version}")
+        return Parcel(bundle=bundle, name=f"{task.name} v{version}", version=version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from coordinator.labels.desk import Elsewhere
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
 from coordinator.pulse import Pulse
+from coordinator.releases.ledger import Ledger
+from coordinator.releases.tasks import TASK, current_task, kept_bundle
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import Clock, SteadyClock
 from coordinator.rounds.events import Abandoned, Evaluated, Quarantined, Refused, Resolved, Trained
@@ -21,8 +23,10 @@ from coordinator.rounds.gate import right_of
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.scheduler import Progress, Scheduler
 from coordinator.service import CoordinatorSettings, check_task, open_store
+from coordinator.store.campaign import Store
 from coordinator.store.leases import Lease
 from coordinator.transport import Transport
+from fieldvote.bundle import MANIFEST_FILE, unpack
 from fieldvote.errors import FencedError, RefusalError, UnavailableError
 from fieldvote.task import Task
 
@@ -63,39 +67,44 @@ def drive(
     task = Task.load(Path(settings.task))
     check_task(settings, task)
     with _leading(settings, pulse, clock, lease_s) as lease, closing(open_store(settings)) as store:
-        delivery = (
-            Delivery(_parcel(settings, task, pulse), courier, pulse.aside) if courier else None
-        )
         store = store.guarded_by(lease)
-        scheduler = Scheduler(
-            Parts(
-                task=task,
-                settings=settings.campaign,
-                store=store,
-                inbox=Inbox(store, shapes_of(task)),
-                shelf=Shelf(store),
-                labeling=Elsewhere(),
-                transport=transport,
-                answers_wait_s=settings.answers_wait_s,
-                clock=clock,
-            ),
-            watch=lambda progress: _tell(pulse, progress),
-            say=pulse.aside,
-            quorum=settings.quorum,
-            rounds=settings.rounds,
-            updates=delivery,
-        )
-        pulse(_standing(scheduler.campaign, settings))
-        try:
-            _turn(scheduler, pulse, clock)
-        finally:
-            if delivery:
-                delivery.close()
+        while True:
+            task = current_task(store, task)
+            delivery = None
+            if courier:
+                delivery = Delivery(_parcel(settings, store, task, pulse), courier, pulse.aside)
+            scheduler = Scheduler(
+                Parts(
+                    task=task,
+                    settings=settings.campaign,
+                    store=store,
+                    inbox=Inbox(store, shapes_of(task), earlier=Ledger(store, task)),
+                    shelf=Shelf(store),
+                    labeling=Elsewhere(),
+                    transport=transport,
+                    answers_wait_s=settings.answers_wait_s,
+                    clock=clock,
+                ),
+                watch=lambda progress: _tell(pulse, progress),
+                say=pulse.aside,
+                quorum=settings.quorum,
+                rounds=settings.rounds,
+                updates=delivery,
+            )
+            pulse(_standing(scheduler.campaign, settings))
+            try:
+                _turn(scheduler, pulse, clock)
+            finally:
+                if delivery:
+                    delivery.close()
+            if not scheduler.outdated:
+                return
+            pulse(f"a release was promoted: on with task {(store.note(TASK) or '')[:12]}")
 
 
 def _turn(scheduler: Scheduler, pulse: Pulse, clock: Clock) -> None:
-    """Turn rounds until the last is over."""
-    while not scheduler.finished:
+    """Turn rounds until the last is over, or until they are about another task."""
+    while not scheduler.finished and not scheduler.outdated:
         rest = scheduler.turn()
         if rest is not None:
             # what is waited for, not how much of it is there already, makes it another wait
@@ -171,9 +180,12 @@ def _renew(lease: Lease, stop: Event) -> None:
             continue
 
 
-def _parcel(settings: CoordinatorSettings, task: Task, pulse: Pulse) -> Parcel | None:
+def _parcel(settings: CoordinatorSettings, store: Store, task: Task, pulse: Pulse) -> Parcel | None:
     """Return the campaign's task as it is delivered, if it can be."""
     try:
+        kept = kept_bundle(store, task.digest)
+        if kept is not None and MANIFEST_FILE in unpack(kept.content):
+            return Parcel.of(kept, task)
         return Parcel.load(Path(settings.task), task)
     except RefusalError as err:
         pulse(f"the task is not delivered to any device: {err}; sign it again")

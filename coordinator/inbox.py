@@ -9,22 +9,28 @@ never stops a round.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.plausible import KEY_BYTES, are_counts, builds, can_be_sealed_to, usual
+from coordinator.plausible import (
+    KEY_BYTES,
+    MOST_FINE,
+    MOST_ITEMS,
+    are_counts,
+    can_be_sealed_to,
+    can_survey,
+    can_teach,
+    usual,
+)
+from coordinator.plausible import Shapes as Shapes  # what an inbox is made with
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer, message_name
 from fieldvote.errors import InputError
-from fieldvote.heads import EvaluateReply, GradientReply, ServeReply
+from fieldvote.heads import EvaluateReply, GradientReply, ServeReply, VotesReply
 from fieldvote.records import (
-    ARM_CHOSEN,
-    ARM_RANDOM,
-    ARM_SEED,
     AnswersReply,
     CollectReply,
     DeviceId,
@@ -32,43 +38,33 @@ from fieldvote.records import (
     SurveyReply,
     decode,
 )
-from strategies.aggregation.sketch import HeadSums, sketch_length
-from strategies.representation import Moments
+from fieldvote.releases import TrialReply
 
 VOTES, MOMENTS, ANCHORS, LABELED, VOTED = "votes", "moments", "anchors", "labeled", "voted"
 VOTED_ITEMS = "voted items"
-SURVEY, COLLECT, ANSWERS = "survey", "collect", "answers"
+BEYOND = "seen beyond"  # items each function is counted on, beyond those in the number of items
+SURVEY, COLLECT, ANSWERS, TRIAL = "survey", "collect", "answers", "trial"
 Kind = TypeVar("Kind")
 
-_ID_BYTES = 16
-_MAX_OFFERS = 4096
-_ARMS = (ARM_CHOSEN, ARM_RANDOM, ARM_SEED)
-_MAX_SCORE = 65535
-_MOST_ITEMS = 1 << 30
 
+class Earlier(Protocol):
+    """Takes sums by functions of a release before, or after, the campaign's task."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shapes:
-    """What the task makes of the vectors a device may send.
+    def shapes(self, task: str) -> Shapes | None:
+        """Return the shapes of a release of this campaign's; None if it is none."""
 
-    Attributes:
-        votes: Length of a vote summary.
-        anchors: Length of an anchor summary.
-        classes: k.
-    """
-
-    votes: int
-    anchors: int
-    classes: int
+    def add(self, task: str, name: str, vectors: Sequence[NDArray[np.int64]]) -> None:
+        """Add vectors of such a release to one of the sums."""
 
 
 class Inbox:
     """Admits replies; the caller holds the transaction."""
 
-    def __init__(self, store: Store, shapes: Shapes) -> None:
-        """Count into this store."""
+    def __init__(self, store: Store, shapes: Shapes, *, earlier: Earlier | None = None) -> None:
+        """Count into this store; earlier takes what functions of another release have summed."""
         self._store = store
         self._shapes = shapes
+        self._earlier = earlier
         self.dropped: Counter[str] = Counter()
 
     def hello(
@@ -77,6 +73,7 @@ class Inbox:
         task: str,
         *,
         astray: Callable[[DeviceId], None] = lambda _: None,
+        here: Callable[[DeviceId], None] = lambda _: None,
     ) -> int:
         """Meet devices; one that has another task installed is not met. Return how many.
 
@@ -84,6 +81,7 @@ class Inbox:
             replies: What came back.
             task: Digest of the campaign's task.
             astray: Told of each device that has another one.
+            here: Told of each device that was met.
         """
         met = 0
         for device, blob in sorted(replies.items()):
@@ -106,13 +104,14 @@ class Inbox:
                     sealing_key=reply.sealing_key,
                 )
             )
+            here(device)
             met += 1
         return met
 
     def survey(self, round_number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
         """Add sums and keep offers. Return how many replies and offers were new."""
         counted, kept = 0, list[StoredOffer]()
-        sums: dict[str, list[NDArray[np.int64]]] = {}
+        sums: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
         came = {d: self._decode(blob, SurveyReply) for d, blob in sorted(replies.items())}
         surveys = [reply for reply in came.values() if reply is not None]
         so_far = self._store.total(MOMENTS)
@@ -125,18 +124,20 @@ class Inbox:
         for device, reply in came.items():
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
-            if not self._fits(reply, moments=moments, sketch=sketch):
-                self.dropped["does not fit"] += 1
+            shapes = self._shapes_of(reply.task)
+            if shapes is None or not can_survey(reply, shapes, moments=moments, sketch=sketch):
+                self.dropped["another task" if shapes is None else "does not fit"] += 1
                 continue
             if not self._store.admit(message_name(round_number, SURVEY, device)):
                 continue
-            if reply.items:
-                for name, vector in (
-                    (VOTES, reply.votes),
-                    (MOMENTS, reply.moments),
-                    (VOTED_ITEMS, np.array([reply.voted], dtype=np.int64)),
-                ):
-                    sums.setdefault(name, []).append(vector)
+            for name, vector in (
+                (VOTES, reply.votes),
+                (BEYOND, reply.renewed),
+                (MOMENTS, reply.moments),
+                (VOTED_ITEMS, np.array([reply.voted] if reply.items else [], dtype=np.int64)),
+            ):
+                if len(vector):
+                    sums.setdefault((reply.task, name), []).append(vector)
             kept += [
                 StoredOffer(
                     device=device,
@@ -149,8 +150,7 @@ class Inbox:
                 for offer in reply.offers
             ]
             counted += 1
-        for name, vectors in sums.items():
-            self._store.add_many(name, vectors)
+        self._add(sums)
         self._store.keep_offers(round_number, kept)
         return counted, len(kept)
 
@@ -207,25 +207,25 @@ class Inbox:
             width: Inputs of the head, which the head sums are over.
         """
         delivered = 0
-        sums: dict[str, list[NDArray[np.int64]]] = {}
+        sums: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, AnswersReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
             items = sent.get(device, [])
-            if not self._teaches(reply, len(items), width):
-                self.dropped["does not fit"] += 1
+            shapes = self._shapes_of(reply.task)
+            if shapes is None or not can_teach(reply, shapes, len(items), width):
+                self.dropped["another task" if shapes is None else "does not fit"] += 1
                 continue
             if not self._store.admit(message_name(round_number, ANSWERS, device)):
                 continue
             brought = ((ANCHORS, reply.anchors), (LABELED, reply.labeled), (VOTED, reply.voted))
             for name, vector in brought:
                 if len(vector):
-                    sums.setdefault(name, []).append(vector)
+                    sums.setdefault((reply.task, name), []).append(vector)
             self._store.mark_delivered(device, items)
             delivered += len(items)
-        for name, vectors in sums.items():
-            self._store.add_many(name, vectors)
+        self._add(sums)
         return delivered
 
     def gradients(
@@ -248,6 +248,26 @@ class Inbox:
                 self.dropped["does not fit"] += 1
         return vectors
 
+    def votes(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        length: int,
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of one exchange about votes; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, VotesReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and are_counts(reply.sums, length, most=MOST_FINE):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
     def confusion(
         self, round_number: int, replies: Mapping[DeviceId, bytes]
     ) -> dict[DeviceId, NDArray[np.int64]]:
@@ -258,7 +278,7 @@ class Inbox:
             reply = self._decode(blob, EvaluateReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
-            if not are_counts(reply.confusion, k * k, most=_MOST_ITEMS):
+            if not are_counts(reply.confusion, k * k, most=MOST_ITEMS):
                 self.dropped["does not fit"] += 1
                 continue
             counts[device] = reply.confusion.reshape(k, k)
@@ -276,48 +296,45 @@ class Inbox:
                 serving.append(device)
         return serving
 
+    def _shapes_of(self, task: str) -> Shapes | None:
+        """Return what a device that has this task can send; None if it is none of the campaign."""
+        if task in ("", self._shapes.task):
+            return self._shapes
+        return self._earlier.shapes(task) if self._earlier else None
+
+    def _add(self, sums: Mapping[tuple[str, str], Sequence[NDArray[np.int64]]]) -> None:
+        """Add to the sums; those over another release's functions go where its columns are."""
+        for (task, name), vectors in sums.items():
+            ours = task in ("", self._shapes.task) or name not in (VOTES, BEYOND, ANCHORS)
+            if ours or self._earlier is None:
+                self._store.add_many(name, vectors)
+            else:
+                self._earlier.add(task, name, vectors)
+
+    def trials(
+        self,
+        number: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        fits: Callable[[TrialReply], bool],
+    ) -> list[TrialReply]:
+        """Return the replies to the trial of a release that are new, and fit it."""
+        came = []
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, TrialReply)
+            if reply is None or not self._is_of(number, reply.round):
+                continue
+            if not fits(reply):
+                self.dropped["does not fit"] += 1
+            elif self._store.admit(message_name(number, TRIAL, device)):
+                came.append(reply)
+        return came
+
     def _is_of(self, expected: int, got: int) -> bool:
         """Return whether a reply belongs to this round, and count it if not."""
         if got != expected:
             self.dropped["another round"] += 1
         return got == expected
-
-    def _fits(self, reply: SurveyReply, *, moments: int, sketch: int) -> bool:
-        """Return whether a survey's vectors and offers are what a device of this task can send.
-
-        A count over n items is n at most, so one device cannot make the sums overflow.
-        """
-        summed = reply.items == 0 or (
-            0 < reply.items <= _MOST_ITEMS
-            and 0 <= reply.voted <= reply.items
-            and are_counts(reply.votes, self._shapes.votes, most=reply.items)
-            and len(reply.moments) == moments
-            and builds(Moments.from_vector, reply.moments)
-        )
-        return (
-            summed
-            and len(reply.offers) <= _MAX_OFFERS
-            and all(
-                len(offer.item) == _ID_BYTES
-                and len(offer.sketch) == sketch
-                and offer.arm in _ARMS
-                and 0 <= offer.score <= _MAX_SCORE
-                and -1 <= offer.predicted < self._shapes.classes
-                for offer in reply.offers
-            )
-        )
-
-    def _teaches(self, reply: AnswersReply, answers: int, width: int) -> bool:
-        """Return whether a device that was sent so many answers can have sent these sums."""
-        length = sketch_length(width)
-        return (
-            answers > 0
-            and are_counts(reply.anchors, self._shapes.anchors, most=answers)
-            and all(
-                len(vector) == 0 or (len(vector) == length and builds(HeadSums.from_vector, vector))
-                for vector in (reply.labeled, reply.voted)
-            )
-        )
 
     def _decode(self, blob: bytes, kind: type[Kind]) -> Kind | None:
         """Return the reply, or None and a count if the bytes are something else."""

@@ -1,15 +1,47 @@
-"""Whether numbers and keys from a device are such as an honest one could send."""
+"""Whether numbers, keys and replies from a device are such as an honest one could send."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldvote.errors import InputError
+from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, AnswersReply, SurveyReply
+from fieldvote.releases import TrialReply
 from privacy.sealing import SigningKey, seal
+from strategies.aggregation.sketch import HeadSums, sketch_length
+from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.representation import Moments
 
 KEY_BYTES = 32
+MOST_ITEMS = 1 << 30
+MOST_FINE = MOST_ITEMS << 20  # where an item counts in multiples of 2^-20
+_ID_BYTES = 16
+_MAX_OFFERS = 4096
+_ARMS = (ARM_CHOSEN, ARM_RANDOM, ARM_SEED)
+_MAX_SCORE = 65535
+_MOST_MICROS = 1 << 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """What the task makes of the vectors a device may send.
+
+    Attributes:
+        votes: Length of a vote summary.
+        anchors: Length of an anchor summary.
+        classes: k.
+        functions: m.
+        task: Digest of the task.
+    """
+
+    votes: int
+    anchors: int
+    classes: int
+    functions: int = 0
+    task: str = ""
 
 
 def are_counts(vector: NDArray[np.int64], length: int, *, most: int) -> bool:
@@ -42,3 +74,98 @@ def can_be_sealed_to(key: bytes) -> bool:
     except (InputError, ValueError):
         return False
     return True
+
+
+def can_survey(reply: SurveyReply, shapes: Shapes, *, moments: int, sketch: int) -> bool:
+    """Return whether a survey's vectors and offers are what a device of this task can send.
+
+    A count over n items is n at most, so one device cannot make the sums overflow.
+    """
+    renewed = reply.renewed
+    most = reply.items + (int(renewed.max()) if len(renewed) else 0)
+    sums = 0 <= most <= MOST_ITEMS and (
+        most == len(reply.votes) == 0
+        or (
+            are_counts(reply.votes, shapes.votes, most=most)
+            and reply.votes[0] == reply.items
+            and (not len(renewed) or are_counts(renewed, shapes.functions, most=most))
+        )
+    )
+    first = reply.items == len(reply.moments) == reply.voted == 0 or (
+        reply.items > 0
+        and 0 <= reply.voted <= reply.items
+        and len(reply.moments) == moments
+        and builds(Moments.from_vector, reply.moments)
+    )
+    return (
+        sums
+        and first
+        and len(reply.offers) <= _MAX_OFFERS
+        and all(
+            len(offer.item) == _ID_BYTES
+            and len(offer.sketch) == sketch
+            and offer.arm in _ARMS
+            and 0 <= offer.score <= _MAX_SCORE
+            and -1 <= offer.predicted < shapes.classes
+            for offer in reply.offers
+        )
+    )
+
+
+def can_teach(reply: AnswersReply, shapes: Shapes, answers: int, width: int) -> bool:
+    """Return whether a device that was sent so many answers can have sent these sums."""
+    length = sketch_length(width)
+    return (
+        answers > 0
+        and 0 <= reply.renewed <= MOST_ITEMS
+        and are_counts(reply.anchors, shapes.anchors, most=answers + reply.renewed)
+        and all(
+            len(vector) == 0 or (len(vector) == length and builds(HeadSums.from_vector, vector))
+            for vector in (reply.labeled, reply.voted)
+        )
+    )
+
+
+def can_try(reply: TrialReply, *, task: str, functions: int, brought: int, classes: int) -> bool:
+    """Return whether a device can have said this of a release's new functions.
+
+    Nothing is counted of two old functions: those columns were summed before.
+
+    Args:
+        reply: What it said.
+        task: Digest of the release's task.
+        functions: How many functions the sums are over.
+        brought: How many of those are new; the last ones.
+        classes: k.
+    """
+    vectors = (reply.seen, reply.votes, reply.anchors, reply.errors, reply.micros)
+    if not reply.items:
+        return not reply.task and not any(len(vector) for vector in vectors)
+    votes = VoteSummary.vector_length(functions=functions, classes=classes)
+    anchors = classes + functions * classes**2
+    old, most = functions - brought, reply.items
+    return (
+        0 < most <= MOST_ITEMS
+        and reply.task == task
+        and are_counts(reply.seen, functions, most=most)
+        and not reply.seen[:old].any()
+        and are_counts(reply.votes, votes, most=most)
+        and reply.votes[0] == 0
+        and are_counts(reply.anchors, anchors, most=MOST_ITEMS)
+        and not reply.anchors[:classes].any()
+        and are_counts(reply.errors, brought, most=most)
+        and are_counts(reply.micros, brought, most=_MOST_MICROS)
+        and _holds_nothing_old(reply, functions, old, classes)
+    )
+
+
+def _holds_nothing_old(reply: TrialReply, functions: int, old: int, classes: int) -> bool:
+    """Return whether no count is of old functions alone."""
+    votes = VoteSummary.from_vector(reply.votes, functions=functions, classes=classes)
+    anchors = AnchorSummary.from_vector(reply.anchors, functions=functions, classes=classes)
+    return not (
+        votes.counts[:old].any()
+        or votes.co_votes[:old, :old].any()
+        or votes.agreements[:old, :old].any()
+        or anchors.tables[:old].any()
+    )

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.flower_settings import FlowerSettings, is_loopback
+from coordinator.releases.asking import is_busy, newest_of, releases_of
+from coordinator.releases.tasks import TASK, is_of
 from coordinator.rounds.campaign import load_state
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
@@ -19,7 +21,6 @@ from fieldvote.task import Task
 
 STORE_FILE = "campaign.sqlite"
 LOG_FILE = "campaign.log"  # what the campaign says, line by line
-_TASK = "task"  # what the note is called that says which task a campaign is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
 def check_task(settings: CoordinatorSettings, task: Task) -> None:
     """Return if a campaign may go on, or begin, with a task.
 
-    Its sums are of one task's votes: those of another would be added to them unseen.
+    Its sums are of one task's votes: those of another would be added to them unseen. A release that
+    was promoted may be driven from its own folder, or from that of the task before it.
 
     Raises:
         InputError: the campaign is about another task.
@@ -114,10 +116,10 @@ def check_task(settings: CoordinatorSettings, task: Task) -> None:
     store = open_store(settings, make=True)
     try:
         with store.transaction():
-            about = store.note(_TASK)
+            about, fits = store.note(TASK), is_of(store, task.digest)
             if about is None:
-                store.keep_note(_TASK, task.digest)
-        if about not in (None, task.digest):
+                store.keep_note(TASK, task.digest)
+        if about is not None and not fits:
             raise InputError(
                 f"{settings.campaign.name}: this campaign is about task {about[:12]}, and"
                 f" {settings.task} holds {task.digest[:12]}: give a new campaign a name and a"
@@ -136,6 +138,7 @@ def status_of(config: Path) -> dict[str, str | int | float]:
         state = campaign.newest
         answers, cost = store.paid()
         devices = store.devices().values()
+        releases = releases_of(store)
         return {
             "campaign": settings.campaign.name,
             "round": state.number,
@@ -147,6 +150,8 @@ def status_of(config: Path) -> dict[str, str | int | float]:
             "cost": round(cost, 2),
             "model": campaign.model,
             "served": campaign.served,
+            **({"task": about[:12]} if (about := store.note(TASK)) else {}),
+            **{f"release_{n}": it.phase.value for n, it in releases.items() if not it.over},
             "sums": "exact sums",
         }
     finally:
@@ -154,10 +159,11 @@ def status_of(config: Path) -> dict[str, str | int | float]:
 
 
 def is_finished(settings: CoordinatorSettings) -> bool:
-    """Return whether the campaign has turned its last round."""
+    """Return whether the campaign has turned its last round, and no release is under way."""
     store = open_store(settings, make=True)
     try:
         _, campaign = load_state(store)
-        return campaign.last >= settings.rounds and not campaign.open
+        over = campaign.last >= settings.rounds and not campaign.open
+        return over and not is_busy(store, newest_of(releases_of(store)))
     finally:
         store.close()

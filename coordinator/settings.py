@@ -155,6 +155,42 @@ class RolloutSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSettings:
+    """How a new version of the labeling functions is tried, and what it may do without a person.
+
+    Attributes:
+        share: Share of the training devices there it is tried on; at least one.
+        auto: "promote" takes up a release that breaks no limit; "ask" leaves that to a person.
+        least_items: With fewer items a trial says too little, and a person decides.
+        most_errors: Share of items a function may not be able to answer for.
+        most_conflict_rise: How much more often two functions may disagree than before.
+        least_accuracy_change: How far the estimated accuracy of a vote may fall, as a negative
+            number.
+        doubt: A limit is broken by more than so many standard errors, or it is not.
+    """
+
+    share: float = 0.2
+    auto: Literal["promote", "ask"] = "ask"
+    least_items: int = 100
+    most_errors: float = 0.01
+    most_conflict_rise: float = 0.05
+    least_accuracy_change: float = -0.02
+    doubt: float = 1.96
+
+    def __post_init__(self) -> None:
+        """Refuse shares and limits that are none."""
+        if not 0.0 < self.share <= 1.0:
+            raise SettingsError(f"releases.share: expected above 0, to 1, got {self.share}")
+        for name in ("most_errors", "most_conflict_rise"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise SettingsError(f"releases.{name}: expected 0 to 1, got {getattr(self, name)}")
+        if not -1.0 <= self.least_accuracy_change <= 1.0:
+            raise SettingsError("releases.least_accuracy_change: expected -1 to 1")
+        if self.least_items < 0 or not self.doubt > 0:
+            raise SettingsError("releases: expected least_items of 0 or more and a doubt above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSettings:
     """One campaign.
 
@@ -172,12 +208,15 @@ class CampaignSettings:
         epochs: Local epochs per exchange, with "averaged".
         l2: Strength of the head's L2 penalty, in units of one label.
         vote_weight: Weight of all voted items together, in units of one label; 0 leaves votes out.
+        vote_exchanges: How often devices may be asked what their votes say under the label model,
+            in a round that trains with it; 0 leaves it as the summed votes alone make it.
         deadline_s: How long one exchange waits for replies before it asks again.
         inputs: How embeddings become inputs.
         pace: How fast rounds follow each other.
         budget: What may be spent.
         rollout: How a new head reaches the devices.
         labeling: When answers are a label.
+        releases: How new labeling functions are tried.
     """
 
     name: str
@@ -193,15 +232,19 @@ class CampaignSettings:
     epochs: int = 5
     l2: float = 1.0
     vote_weight: float = 0.0
+    vote_exchanges: int = 3
     deadline_s: float = 60.0
     inputs: InputSettings = field(default_factory=InputSettings)
     pace: PaceSettings = field(default_factory=PaceSettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     labeling: LabelingSettings = field(default_factory=LabelingSettings)
+    releases: ReleaseSettings = field(default_factory=ReleaseSettings)
 
     def __post_init__(self) -> None:
         """Refuse a campaign that could never learn."""
+        if self.vote_exchanges < 0:
+            raise SettingsError(f"vote_exchanges: expected 0 or more, got {self.vote_exchanges}")
         if self.learner == "summed" and self.exchanges < 2:
             raise SettingsError(
                 f"exchanges: expected 2 or more, got {self.exchanges}: the first gradient only"

@@ -1,11 +1,16 @@
 """What people do with a campaign's store from a terminal: look, ask, back up, verify, rebuild."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from coordinator.labels.label_tables import write_labels
 from coordinator.labels.provenance import list_labels
+from coordinator.labels.reasons import explain_votes
+from coordinator.releases.asking import releases_of
+from coordinator.releases.machine import Phase
+from coordinator.releases.tasks import current_task, known_task
 from coordinator.rounds import views
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.clock import Clock, SteadyClock
@@ -52,8 +57,26 @@ def round_of(config: Path, number: int | None) -> Row:
 def labels_of(config: Path, number: int | None) -> list[Row]:
     """Return every label, of one round or of all, with where it came from."""
     with _store_of(config) as (settings, store):
-        task = Task.load(Path(settings.task))
+        task = current_task(store, Task.load(Path(settings.task)))
         return list_labels(store, task, number)
+
+
+def export_labels(config: Path, path: Path, number: int | None) -> str:
+    """Write every label, of one round or of all, into a table.
+
+    Raises:
+        InputError: the file's suffix names no table we write.
+        StoreError: the file cannot be written.
+    """
+    rows = labels_of(config, number)
+    write_labels(rows, path)
+    return f"{path}: {len(rows)} labels"
+
+
+def reasons_of(config: Path, votes: Sequence[str]) -> list[Row]:
+    """Return what the newest label model makes of an item's votes."""
+    with _store_of(config) as (settings, store):
+        return explain_votes(store, Task.load(Path(settings.task)), votes)
 
 
 def ask_coordinator(
@@ -78,7 +101,7 @@ def reproduce_round(config: Path, number: int) -> list[Row]:
     """Make a round again from its record, and compare."""
     with _store_of(config) as (settings, store):
         events = [load_event(*row) for row in store.events(STREAM)]
-        task = Task.load(Path(settings.task))
+        task = _task_of_round(store, Task.load(Path(settings.task)), number)
         return [
             {
                 "step": made.step,
@@ -88,6 +111,17 @@ def reproduce_round(config: Path, number: int) -> list[Row]:
             }
             for made in reproduce(store, task, settings.campaign, events, number)
         ]
+
+
+def _task_of_round(store: Store, folder: Task, number: int) -> Task:
+    """Return the task a round was turned with: that of the last release promoted before it."""
+    releases = sorted(releases_of(store).items())
+    promoted = [state for _, state in releases if state.phase is Phase.PROMOTED]
+    if not promoted:
+        return folder
+    before = [state.task for state in promoted if state.after < number]
+    digest = before[-1] if before else promoted[0].parent
+    return known_task(store, digest) or folder
 
 
 def back_up(config: Path, path: Path) -> str:

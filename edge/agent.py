@@ -3,30 +3,33 @@
 It decides what a request is about and gathers the numbers; :mod:`edge.outbox` decides what leaves.
 Rules it keeps:
 
-- A pool item enters at most one released sum of votes, so two surveys never subtract to one item.
+- A pool item enters at most one released sum for each version of a function, and of each pair, so
+  that two surveys, or two trials of a release, never subtract to one item.
 - Only what was offered is shipped, only what was shipped can be answered, the first answer stays.
 - A request that changes the pool is journaled with its reply: asked twice, it answers with the same
   bytes, charges nothing, and counts once.
+- What is asked of another task than the one that is installed is refused; a survey or answers of a
+  release before it are met as the installed one can, and the reply says which that is.
 - Bad requests change nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.agent_parts import AgentParts as AgentParts  # whoever makes an agent makes these
+from edge.delta import anchor_delta, vote_delta
 from edge.items import items_of, model_inputs
-from edge.labeling import CompiledFunctions
 from edge.learning.learner import Learner, Lessons
-from edge.outbox import Outbox
-from edge.pool import Pool
-from edge.scorer import Scorer
-from edge.selection import OfferWish, for_evaluation, make_offers, pack_offers, unpack_offers
+from edge.selection import OfferWish, for_evaluation, make_offers, pack_offers
+from edge.serving_head import keep_label_model, take_up
 from edge.serving_head import served_by as served_by  # whoever asks an agent asks this
-from edge.serving_head import take_up
-from fieldvote.delivery import BundleReply, BundleRequest
+from edge.shadow import try_release
+from edge.shipping import ship_granted
+from edge.sums import earlier_tasks, enter, released
+from fieldvote.delivery import BundleRequest
 from fieldvote.errors import InputError, RefusalError, ShapeError, WireError
 from fieldvote.heads import (
     EvaluateReply,
@@ -34,6 +37,8 @@ from fieldvote.heads import (
     GradientReply,
     GradientRequest,
     ServeRequest,
+    VotesReply,
+    VotesRequest,
 )
 from fieldvote.records import (
     ANSWER_CONTEXT,
@@ -42,57 +47,24 @@ from fieldvote.records import (
     Answer,
     AnswersReply,
     AnswersRequest,
-    CollectReply,
     CollectRequest,
     HelloReply,
     HelloRequest,
     Reply,
     Request,
-    SealedItem,
     SurveyReply,
     SurveyRequest,
     decode,
 )
-from fieldvote.task import Task
-from privacy.sealing import SealingKey, open_envelope
+from fieldvote.releases import TrialRequest
+from privacy.sealing import open_envelope
 from strategies.evaluation import confusion
-from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
+from strategies.labeling import AnchorSummary, LabelModel, VoteQuestion
 from strategies.representation import Moments
 
-_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest)
+_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest, TrialRequest)
 _EVALUATING = (HelloRequest, EvaluateRequest, ServeRequest, BundleRequest)
 _NOTHING = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentParts:
-    """What an agent is made of.
-
-    Attributes:
-        task: The installed task.
-        pool: The device's items.
-        scorer: The task's model.
-        functions: The task's labeling functions, compiled.
-        outbox: The one door.
-        sealing_key: Opens the answers.
-        desk_key: Public key answers must be signed with.
-        sketch_seed: The fleet's secret projection.
-        evaluates: Whether this device only evaluates.
-        rng: Makes the random stream of a purpose and a round.
-        arrive: Takes a piece of a new task.
-    """
-
-    task: Task
-    pool: Pool
-    scorer: Scorer
-    functions: CompiledFunctions
-    outbox: Outbox
-    sealing_key: SealingKey
-    desk_key: bytes
-    sketch_seed: int
-    evaluates: bool
-    rng: Callable[[str, int], np.random.Generator]
-    arrive: Callable[[BundleRequest], BundleReply] | None = None
 
 
 class Agent:
@@ -154,6 +126,8 @@ class Agent:
                 return self._gradient(message)
             case EvaluateRequest():
                 return self._evaluate(message)
+            case VotesRequest():
+                return self._tell_of_votes(message)
             case BundleRequest() if self._parts.arrive:
                 return self._parts.arrive(message)
             case _:
@@ -165,13 +139,23 @@ class Agent:
             case SurveyRequest():
                 return self._survey(message)
             case CollectRequest():
-                return self._collect(message)
+                return ship_granted(self._parts, self._position, message)
             case AnswersRequest():
                 return self._answers(message)
             case ServeRequest():
                 return take_up(self._parts.pool, message)
+            case TrialRequest():
+                self._check_task(message.task)
+                return try_release(self._parts, self._votes, message)
             case _:
                 raise WireError(f"{type(message).__name__} is not answered here")
+
+    def _check_task(self, asked: str, *, earlier: bool = True) -> None:
+        """Refuse what is asked of another task than ours, or than a release before it."""
+        own = self._parts.task.digest
+        known = (own, *earlier_tasks(self._parts.pool)) if earlier else (own,)
+        if asked and asked not in known:
+            raise RefusalError(f"asked of task {asked[:12]}, this device runs {own[:12]}")
 
     def _hello(self) -> HelloReply:
         return HelloReply(
@@ -184,8 +168,10 @@ class Agent:
 
     def _survey(self, message: SurveyRequest) -> tuple[Reply, Callable[[], None]]:
         """Sum what was in no sum yet, and offer what is free."""
-        pool = self._parts.pool
-        fresh = np.flatnonzero(pool.column("summed") == 0)
+        self._check_task(message.task)
+        pool, task = self._parts.pool, self._parts.task
+        delta = vote_delta(released(pool), self._votes, task.versions, classes=self._classes)
+        fresh, summed = delta.first, len(delta.places)
         free = np.flatnonzero((pool.column("arm") < 0) & (pool.column("answer") < 0))
         embeddings, head = self._learner.embeddings, message.model
         offers = make_offers(
@@ -202,55 +188,28 @@ class Agent:
             sketch_seed=self._parts.sketch_seed,
             rng=self._parts.rng("offers", message.round),
         )
+        moments = Moments.from_embeddings(embeddings[fresh]).to_vector() if len(fresh) else _NOTHING
         reply = SurveyReply(
             round=message.round,
             items=len(fresh),
             voted=int(self._voted[fresh].sum()),
-            votes=VoteSummary.from_votes(self._votes[fresh], classes=self._classes).to_vector()
-            if len(fresh)
-            else _NOTHING,
-            moments=Moments.from_embeddings(embeddings[fresh]).to_vector()
-            if len(fresh)
-            else _NOTHING,
+            votes=delta.votes.to_vector() if summed else _NOTHING,
+            moments=moments,
             offers=offers,
+            task=task.digest,
+            renewed=delta.renewed,
         )
 
         def change() -> None:
-            pool.mark_summed(fresh)
+            enter(pool, delta.places, task.versions)
             pool.keep_note("offers", pack_offers(offers))
 
         return reply, change
 
-    def _collect(self, message: CollectRequest) -> tuple[Reply, Callable[[], None]]:
-        """Ship what was granted, if it was offered."""
-        pool = self._parts.pool
-        offered = unpack_offers(pool.note("offers") or b"")
-        sealed: list[SealedItem] = []
-        shipped: list[tuple[int, int]] = []
-        payloads, arms = pool.payloads() if message.grants else [], pool.column("arm")
-        for item in dict.fromkeys(message.grants):
-            place = self._position.get(item)
-            if place is None or item not in offered:
-                sealed.append(SealedItem(item=item, envelope=b"", refusal="NotOffered"))
-                continue
-            if arms[place] >= 0:
-                # the first envelope is on its way; the same request again gets it from the journal
-                sealed.append(SealedItem(item=item, envelope=b"", refusal="ShippedBefore"))
-                continue
-            candidate = self._parts.outbox.ship(item, payloads[place])
-            sealed.append(candidate)
-            if candidate.envelope:
-                shipped.append((place, offered[item]))
-
-        def change() -> None:
-            for place, arm in shipped:
-                pool.mark_shipped(place, arm)
-
-        return CollectReply(round=message.round, sealed=tuple(sealed)), change
-
     def _answers(self, message: AnswersRequest) -> tuple[Reply, Callable[[], None]]:
         """Take answers in, and return what they add to the sums."""
-        pool = self._parts.pool
+        self._check_task(message.task)
+        pool, task = self._parts.pool, self._parts.task
         arms, known = pool.column("arm"), pool.column("answer")
         fresh: dict[int, int] = {}
         for envelope in message.answers:
@@ -264,20 +223,26 @@ class Agent:
         trains = ~held[places]
         first = pool.note("voted sums") is None
         voted = np.flatnonzero(self._voted & ~held) if first else _NOTHING
+        groups = {s: at[known[at] >= 0] for s, at in released(pool, "anchored").items()}
+        renewed, more = anchor_delta(
+            groups, self._votes, known, task.versions, classes=self._classes
+        )
+        anchors = AnchorSummary.from_votes(self._votes[places], labels, classes=self._classes)
         reply = AnswersReply(
             round=message.round,
             accepted=len(places),
             trained=int(trains.sum()),
-            anchors=AnchorSummary.from_votes(
-                self._votes[places], labels, classes=self._classes
-            ).to_vector(),
+            anchors=(anchors + more).to_vector(),
             labeled=self._sums(message, places[trains]),
             voted=self._sums(message, voted),
+            task=task.digest,
+            renewed=len(renewed),
         )
 
         def change() -> None:
             for place, label in fresh.items():
                 pool.answer(place, label, message.round)
+            enter(pool, np.concatenate([places, renewed]), task.versions, "anchored")
             pool.keep_note("voted sums", b"sent")
 
         return reply, change
@@ -287,7 +252,7 @@ class Agent:
         plain = open_envelope(
             envelope,
             key=self._parts.sealing_key,
-            context=ANSWER_CONTEXT + self._parts.task.digest.encode(),
+            context=ANSWER_CONTEXT + self._parts.task.family.encode(),
             sender=self._parts.desk_key,
         )
         answer = decode(plain, Answer)
@@ -321,10 +286,12 @@ class Agent:
 
     def _gradient(self, message: GradientRequest) -> GradientReply:
         """Return the gradient at the sent weights, or weights after local epochs."""
+        self._check_task(message.task, earlier=False)  # its label model weighs our votes
         lessons = self._lessons(message.vote_weight)
         label_model = (
             LabelModel.from_vector(message.label_model) if len(message.label_model) else None
         )
+        keep_label_model(self._parts.pool, self._parts.task, message.label_model)
         if message.epochs:
             trained = self._learner.train(
                 message.model,
@@ -337,6 +304,20 @@ class Agent:
         else:
             sums = self._learner.gradient(message.model, lessons, label_model).to_vector()
         return GradientReply(round=message.round, step=message.step, sums=sums)
+
+    def _tell_of_votes(self, message: VotesRequest) -> VotesReply:
+        """Return what the votes say under a label model; answers count only if drawn by lot."""
+        self._check_task(message.task, earlier=False)
+        pool = self._parts.pool
+        model = LabelModel.from_vector(message.label_model)
+        question = VoteQuestion.unpacked(
+            message.about, model, copies=message.copies, one_in=message.one_in
+        )
+        drawn = (pool.column("arm") == ARM_RANDOM) & (pool.column("answer") >= 0)
+        sums = question.answer(
+            self._votes, answered=np.flatnonzero(drawn), labels=pool.column("answer")[drawn]
+        )
+        return VotesReply(round=message.round, step=message.step, sums=sums)
 
     def _evaluate(self, message: EvaluateRequest) -> EvaluateReply:
         """Return confusion counts over items that never train."""

@@ -58,6 +58,30 @@ def ledger(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def explain(
+    item: Annotated[str, typer.Argument(help="The item's id in hexadecimal, or its beginning.")],
+    config: Config = _DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Say why this device labels an item as it does: which function adds what.
+
+    Example: fieldvote edge explain 3f9a --config device.toml
+    """
+    from edge.reasons import explain_item
+
+    rows = explain_item(config, item)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    names = list(rows[0])
+    cells = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+@app.command()
 def purge(
     config: Config = _DEFAULT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -1,7 +1,7 @@
 """Putting one device together from its settings: pool, keys, ledger, door, agent."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.agent import Agent, AgentParts
-from edge.arrivals import Arrivals, Place, keep_version
+from edge.arrivals import Arrivals, Place, keep_version, newest_version
 from edge.install import installed_in, redaction_of, settle
 from edge.item_file import load_items
 from edge.items import items_of, model_inputs
@@ -19,6 +19,9 @@ from edge.outbox import Outbox, Recipient
 from edge.pool import ID_BYTES, Pool
 from edge.scorer import Scorer
 from edge.settings import EdgeSettings
+from edge.shadow import proposed
+from edge.sums import Installed as Sums
+from edge.sums import adopt
 from fieldvote.errors import DataError, InputError, ShapeError, StoreError, TaskError
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
@@ -41,7 +44,7 @@ class Device:
         task: What it serves.
         version: What that was signed as; none where no key is trusted.
         arrivals: What may take the task's place.
-        adopted: Whether its pool was another task's until now.
+        adopted: Whether its pool was that of another family of tasks until now.
     """
 
     agent: Agent
@@ -72,7 +75,7 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
     trusted = [bytes.fromhex(key) for key in settings.trusted_keys]
     settle(Path(settings.task))
     installed = installed_in(Path(settings.task), trusted=trusted)
-    task = installed.task
+    task, files = installed.task, Task.files(Path(settings.task))
     pool = Pool(folder / POOL_FILE)
     try:
         keep_version(pool, installed.version)
@@ -88,7 +91,7 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
             vocabulary=vocabulary,
             signer=SigningKey.from_bytes(_secret(folder / "signing.key", 32)),
             recipient=Recipient(
-                labeling_key=bytes.fromhex(settings.labeling_key), context=task.digest.encode()
+                labeling_key=bytes.fromhex(settings.labeling_key), context=task.family.encode()
             ),
         )
         arrivals = Arrivals(
@@ -99,14 +102,21 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 largest_bytes=settings.largest_bundle_bytes,
             ),
             pool,
-            try_out=lambda new: try_out(new, task, pool, evaluates=settings.evaluates),
+            try_out=lambda new: try_out(
+                new, task, pool, evaluates=settings.evaluates, pins=dict(settings.python_functions)
+            ),
         )
         agent = Agent(
             AgentParts(
                 task=task,
                 pool=pool,
-                scorer=_scorer(task),
-                functions=compile_functions(task.functions, task.input, task.classes),
+                scorer=scorer_of(task),
+                functions=compile_functions(
+                    task.functions,
+                    task.input,
+                    task.classes,
+                    pins=dict(settings.python_functions),
+                ),
                 outbox=outbox,
                 sealing_key=SealingKey.from_bytes(_secret(folder / "sealing.key", 32)),
                 desk_key=bytes.fromhex(settings.desk_key),
@@ -114,10 +124,21 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 evaluates=settings.evaluates,
                 rng=_system_rng(),
                 arrive=arrivals.take,
+                propose=lambda request: proposed(
+                    files, request, trusted=trusted, newest=newest_version(pool)
+                ),
             )
         )
         # last, when nothing of the task can fail any more
-        adopted = pool.adopt(task.digest, task.classes)
+        adopted = adopt(
+            pool,
+            Sums(
+                task=task.digest,
+                family=task.family,
+                versions=task.versions,
+                classes=task.classes,
+            ),
+        )
         yield Device(
             agent=agent,
             pool=pool,
@@ -131,26 +152,34 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
         pool.close()
 
 
-def try_out(new: Task, old: Task, pool: Pool, *, evaluates: bool) -> None:
+def try_out(
+    new: Task,
+    old: Task,
+    pool: Pool,
+    *,
+    evaluates: bool,
+    pins: Mapping[str, str] | None = None,
+) -> None:
     """Return if a device could go on with a new task: its model runs here, its functions vote.
 
     Raises:
         TaskError: the items or labels of this device are not the new task's, or its model fails.
+        RefusalError: a Python function of the new task is not pinned here.
     """
     if (new.input.kind, new.input.field_names) != (old.input.kind, old.input.field_names):
         raise TaskError("the items of this device are not what the new task reads")
     if evaluates and new.classes != old.classes:
         raise TaskError("the labels of this device are not of the new task's classes")
     redaction_of(new)
-    functions = compile_functions(new.functions, new.input, new.classes)
+    functions = compile_functions(new.functions, new.input, new.classes, pins=pins or {})
     payloads = pool.payloads()[:_TRIED]
-    scores = _scorer(new).score(model_inputs(payloads, new.input))
+    scores = scorer_of(new).score(model_inputs(payloads, new.input))
     if scores.probabilities.shape[1] != len(new.classes):
         raise ShapeError("probabilities", scores.probabilities.shape, ("n", len(new.classes)))
     functions.vote(items_of(payloads, new.input, scores.probabilities.astype(np.float64)))
 
 
-def _scorer(task: Task) -> Scorer:
+def scorer_of(task: Task) -> Scorer:
     """Load a task's model."""
     names = (task.names.input, task.names.probabilities, task.names.embedding)
     return Scorer(task.model, names=names, where=task.names.file)

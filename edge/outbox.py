@@ -6,7 +6,7 @@ labeling key; the ledger is charged and has written it down; only then are there
 hit in the second scan stops the item and is counted. The only other socket of this package is the
 light node's (:mod:`edge.flower`), which carries what was released here and nothing else.
 
-What an auditor finds in this file is all there is: five kinds of sums, offers without content,
+What an auditor finds in this file is all there is: six kinds of sums, offers without content,
 sealed candidates that were asked for, and how much of a task or which head has arrived.
 """
 

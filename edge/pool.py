@@ -5,7 +5,6 @@ One SQLite file, written through one connection. Nothing in it ever leaves excep
 that arrives twice is answered with the same bytes and counted once.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ CREATE TABLE item (
     arm INTEGER,                        -- how it was picked, once shipped
     answer INTEGER,                     -- class a person gave
     answered_in INTEGER,                -- round of that answer
-    summed INTEGER NOT NULL DEFAULT 0   -- whether it has entered a released sum
+    summed INTEGER NOT NULL DEFAULT 0   -- whether it has entered a released sum; see schema 3
 );
 CREATE TABLE journal (request BLOB PRIMARY KEY, reply BLOB NOT NULL);
 CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
@@ -46,13 +45,19 @@ CREATE TABLE parcel (                   -- messages of a Flower fleet; see edge.
 );
 PRAGMA user_version = 2;
 """,
+    """
+-- from here on `summed` is the number of a note that says which sums an item is in; 0 is none, and
+-- 1 is what earlier programs wrote: those of the task's functions
+ALTER TABLE item ADD COLUMN anchored INTEGER NOT NULL DEFAULT 0;  -- the same for sums of answers
+UPDATE item SET anchored = 1 WHERE answer IS NOT NULL;
+PRAGMA user_version = 3;
+""",
 )
 """Schema after schema: a file is brought from its version to the last when it is opened."""
 
 ID_BYTES = 16
-_TASK, _CLASSES = "task digest", "task classes"
-_VOTED = "voted sums"
-_SUMS_OF = "sums of "  # and a task's digest
+PURGED = ("sums of ", "sums in ", "released ")
+"""How notes begin that tell of items: a purge deletes them; see edge.sums."""
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
 
@@ -113,7 +118,7 @@ class Pool:
 
     def __len__(self) -> int:
         """Return how many items there are."""
-        return int(self._rows("SELECT count(*) FROM item")[0][0])
+        return int(self.rows("SELECT count(*) FROM item")[0][0])
 
     def add(
         self, ids: Sequence[bytes], payloads: Sequence[bytes], gold: Sequence[int] | None = None
@@ -145,101 +150,51 @@ class Pool:
 
     def ids(self) -> list[bytes]:
         """Return every id by position."""
-        return [row[0] for row in self._rows("SELECT id FROM item ORDER BY position")]
+        return [row[0] for row in self.rows("SELECT id FROM item ORDER BY position")]
 
     def payloads(self) -> list[bytes]:
         """Return every payload by position."""
-        return [row[0] for row in self._rows("SELECT payload FROM item ORDER BY position")]
+        return [row[0] for row in self.rows("SELECT payload FROM item ORDER BY position")]
 
     def column(self, name: str) -> NDArray[np.int64]:
-        """Return gold, arm, answer, answered_in or summed by position, -1 where unknown."""
-        if name not in {"gold", "arm", "answer", "answered_in", "summed"}:
+        """Return gold, arm, answer, answered_in, summed or anchored by position, -1 if unknown."""
+        if name not in {"gold", "arm", "answer", "answered_in", "summed", "anchored"}:
             raise InputError(f"no column {name}")
         query = f"SELECT coalesce({name}, -1) FROM item ORDER BY position"  # noqa: S608  # checked
-        return np.array([row[0] for row in self._rows(query)], dtype=np.int64)
-
-    def mark_summed(self, positions: NDArray[np.int64]) -> None:
-        """Remember that these items are in a released sum and may enter no other."""
-        self._update(
-            "UPDATE item SET summed = 1 WHERE position = ?", [(int(p),) for p in positions]
-        )
+        return np.array([row[0] for row in self.rows(query)], dtype=np.int64)
 
     def mark_shipped(self, position: int, arm: int) -> None:
         """Remember that this item was shipped, and why."""
-        self._update("UPDATE item SET arm = ? WHERE position = ?", [(arm, position)])
+        self.update("UPDATE item SET arm = ? WHERE position = ?", [(arm, position)])
 
     def answer(self, position: int, label: int, round_number: int) -> None:
         """Remember what a person said of this item; the first answer stays."""
-        self._update(
+        self.update(
             "UPDATE item SET answer = ?, answered_in = ? WHERE position = ? AND answer IS NULL",
             [(label, round_number, position)],
         )
 
     def recall(self, request: bytes) -> bytes | None:
         """Return the reply this request got before, if it is still remembered."""
-        rows = self._rows("SELECT reply FROM journal WHERE request = ?", request)
+        rows = self.rows("SELECT reply FROM journal WHERE request = ?", request)
         return bytes(rows[0][0]) if rows else None
 
     def remember(self, request: bytes, reply: bytes) -> None:
         """Journal the reply to a request; the oldest are forgotten."""
-        self._update("INSERT INTO journal VALUES (?, ?)", [(request, reply)])
-        self._update(
+        self.update("INSERT INTO journal VALUES (?, ?)", [(request, reply)])
+        self.update(
             "DELETE FROM journal WHERE rowid <= (SELECT max(rowid) FROM journal) - ?",
             [(_JOURNAL_LENGTH,)],
         )
 
     def note(self, name: str) -> bytes | None:
         """Return a small value kept under this name."""
-        rows = self._rows("SELECT value FROM note WHERE name = ?", name)
+        rows = self.rows("SELECT value FROM note WHERE name = ?", name)
         return bytes(rows[0][0]) if rows else None
 
     def keep_note(self, name: str, value: bytes) -> None:
         """Keep a small value under this name."""
-        self._update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
-
-    def adopt(self, task: str, classes: Sequence[str]) -> bool:
-        """Make this the pool of a task; return whether it was another's.
-
-        A sum belongs to its task: an item may enter one of each, and which it has entered is kept,
-        so that a task that comes back finds its items where it left them. An item that was shipped
-        and not answered may be offered again. Answers stay where the classes are the same.
-
-        Args:
-            task: Its digest.
-            classes: In its order; a class is a number here.
-        """
-        before, named = self.note(_TASK), json.dumps(list(classes)).encode()
-        if before == task.encode():
-            return False
-        with self.changing():
-            if before is not None:
-                self._keep_sums(before.decode())
-                self._take_sums(task)
-                self._update("DELETE FROM journal", [()])  # the new task's requests may look alike
-                self._update("DELETE FROM note WHERE name = 'offers'", [()])
-                if self.note(_CLASSES) != named:
-                    self._update(
-                        "UPDATE item SET answer = NULL, answered_in = NULL, gold = NULL", [()]
-                    )
-                self._update("UPDATE item SET arm = NULL WHERE answer IS NULL", [()])
-            self.keep_note(_TASK, task.encode())
-            self.keep_note(_CLASSES, named)
-        return before is not None
-
-    def _keep_sums(self, task: str) -> None:
-        """Remember what has entered the sums of a task that leaves."""
-        summed = self.column("summed").astype(np.uint8).tobytes()
-        sent = b"\0" if self.note(_VOTED) is None else b"\1"
-        self.keep_note(_SUMS_OF + task, sent + summed)
-
-    def _take_sums(self, task: str) -> None:
-        """Return to what has entered the sums of a task that was here before, or to nothing."""
-        kept = self.note(_SUMS_OF + task) or b"\0"
-        self._update("UPDATE item SET summed = 0", [()])
-        self.mark_summed(np.flatnonzero(np.frombuffer(kept, dtype=np.uint8, offset=1)))
-        self._update("DELETE FROM note WHERE name = ?", [(_VOTED,)])
-        if kept[0]:
-            self.keep_note(_VOTED, b"sent")
+        self.update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
 
     def purge(self) -> int:
         """Delete every item and every answer; what was given away stays on the ledger.
@@ -249,20 +204,23 @@ class Pool:
         """
         count = len(self)
         with self.changing():
-            self._update("DELETE FROM item", [()])
-            self._update("DELETE FROM journal", [()])
-            self._update("DELETE FROM parcel", [()])
-            self._update("DELETE FROM note WHERE name LIKE ?", [(_SUMS_OF + "%",)])
+            self.update("DELETE FROM item", [()])
+            self.update("DELETE FROM journal", [()])
+            self.update("DELETE FROM parcel", [()])
+            for notes in PURGED:
+                self.update("DELETE FROM note WHERE name LIKE ?", [(notes + "%",)])
         with _storing():
             # the write-ahead log holds copies of what was deleted
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what a query finds."""
         with _storing():
             return self._db.execute(query, values).fetchall()
 
-    def _update(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def update(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run a statement for each of these rows, all or none."""
         with self.changing(), _storing():
             self._db.executemany(statement, rows)
 
@@ -270,11 +228,11 @@ class Pool:
 
     def append(self, entry: bytes) -> None:
         """Write one ledger entry down."""
-        self._update("INSERT INTO ledger (entry) VALUES (?)", [(entry,)])
+        self.update("INSERT INTO ledger (entry) VALUES (?)", [(entry,)])
 
     def entries(self) -> Iterator[bytes]:
         """Yield every ledger entry, oldest first."""
-        return iter([bytes(row[0]) for row in self._rows("SELECT entry FROM ledger ORDER BY seq")])
+        return iter([bytes(row[0]) for row in self.rows("SELECT entry FROM ledger ORDER BY seq")])
 
 
 @contextmanager

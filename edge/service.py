@@ -99,7 +99,7 @@ def _in_fleet(
 
 def status_of(config: Path) -> dict[str, str | int]:
     """Return what the device holds and has given away."""
-    settings, task, pool = _look(config)
+    settings, task, pool = look(config)
     try:
         spent, limits = ledger_of(pool, task).spent, task.policy.limits
         return {
@@ -109,7 +109,7 @@ def status_of(config: Path) -> dict[str, str | int]:
             "items": len(pool),
             "answered": int((pool.column("answer") >= 0).sum()),
             "shipped": int((pool.column("arm") >= 0).sum()),
-            "in_a_sum": int(pool.column("summed").sum()),
+            "in_a_sum": int((pool.column("summed") > 0).sum()),
             "serves": named(served_by(pool)),
             "candidates_spent": f"{spent.candidates} of {limits.candidates}",
             "bytes_spent": f"{spent.size_bytes} of {limits.size_bytes}",
@@ -155,7 +155,7 @@ def _is_running(settings: EdgeSettings) -> bool:
 
 def ledger_rows(config: Path) -> list[LedgerRow]:
     """Return every release, oldest first."""
-    _, task, pool = _look(config)
+    _, task, pool = look(config)
     try:
         return [
             LedgerRow(
@@ -172,7 +172,7 @@ def ledger_rows(config: Path) -> list[LedgerRow]:
 
 def purge_pool(config: Path) -> int:
     """Delete every item; refuse while the agent is up. Return how many there were."""
-    settings, _, pool = _look(config)
+    settings, _, pool = look(config)
     try:
         with _alone(Path(settings.folder)):
             return pool.purge()
@@ -180,7 +180,7 @@ def purge_pool(config: Path) -> int:
         pool.close()
 
 
-def _look(config: Path) -> tuple[EdgeSettings, Task, Pool]:
+def look(config: Path) -> tuple[EdgeSettings, Task, Pool]:
     """Return settings, task and pool of a device that has run before."""
     settings = EdgeSettings.load(config)
     task = Task.load(Path(settings.task))

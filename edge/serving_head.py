@@ -1,15 +1,21 @@
-"""Which head a device serves: the newest it was told of, whatever overtook it on its way."""
+"""What a device serves and labels by: the newest head and label model it was told of."""
 
 from collections.abc import Callable
 
+import numpy as np
+
 from edge.pool import Pool
+from fieldvote.codec import FloatVector
 from fieldvote.heads import ServeReply, ServeRequest
 from fieldvote.records import (
     decode,
     encode,
 )
+from fieldvote.task import Task
+from strategies.labeling import LabelModel
 
 SERVED = "served head"
+_LABEL_MODEL = "label model of "
 _OWN = "the task's own model"
 
 
@@ -50,3 +56,18 @@ def named(served: ServeRequest) -> str:
     if served.serial % 2:
         return f"the head before round {served.round}'s, which was taken back"
     return f"head of round {served.round}"
+
+
+def keep_label_model(pool: Pool, task: Task, vector: FloatVector) -> None:
+    """Remember by which label model this device labels its items, if it is another than before."""
+    blob = vector.astype("<f8").tobytes()
+    if blob and pool.note(_LABEL_MODEL + task.digest) != blob:
+        pool.keep_note(_LABEL_MODEL + task.digest, blob)
+
+
+def label_model_of(pool: Pool, task: Task) -> LabelModel | None:
+    """Return the newest label model that has come; None where there was none yet."""
+    blob = pool.note(_LABEL_MODEL + task.digest)
+    if blob is None:
+        return None
+    return LabelModel.from_vector(np.frombuffer(blob, dtype="<f8").astype(np.float64))

@@ -56,6 +56,8 @@ class EdgeSettings:
         evaluates: Whether this device holds labels of its own and only evaluates.
         items: File the pool is filled from on first start: a .txt of one text a line, or an .npz
             with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
+        python_functions: The installed Python labeling functions this device runs: entry point and
+            digest, as `fieldvote check` prints it. A task that names any other is refused.
         flower: The device's place in a Flower fleet. Without it the agent answers on its socket
             only, where a stock SuperNode may stand.
     """
@@ -70,6 +72,7 @@ class EdgeSettings:
     largest_bundle_bytes: int = 64 * 2**20
     evaluates: bool = False
     items: str = ""
+    python_functions: tuple[tuple[str, str], ...] = ()
     flower: FlowerSettings | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class EdgeSettings:
             _check_key(name, key)
         for key in self.trusted_keys:
             _check_key("trusted_keys", key)
+        for name, digest in self.python_functions:
+            _check_key(f"python_functions.{name}", digest)
         if self.largest_bundle_bytes < 1:
             raise SettingsError("largest_bundle_bytes: expected 1 or more")
 

@@ -16,7 +16,7 @@ import typer
 
 _PYTHON = (3, 11)
 
-REQUIRED = ("cryptography", "google-re2", "msgpack", "numpy", "onnxruntime", "typer")
+REQUIRED = ("click", "cryptography", "google-re2", "msgpack", "numpy", "onnxruntime", "typer")
 
 # optional distributions, and the smallest extra that brings each
 OPTIONAL = {
@@ -25,6 +25,7 @@ OPTIONAL = {
     "numba": "coordinator",
     "matplotlib": "simulations",
     "scikit-learn": "simulations",
+    "pyarrow": "parquet",
 }
 
 

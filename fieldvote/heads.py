@@ -50,6 +50,7 @@ class GradientRequest:
         label_model: Parameters of the label model; empty without one.
         epochs: 0 asks for a gradient; more asks for weights after that many local epochs.
         l2_per_item: Strength of the L2 penalty per unit of weight, for local epochs only.
+        task: Digest of the task the label model is of; empty for whichever the device has.
     """
 
     round: int
@@ -59,11 +60,44 @@ class GradientRequest:
     label_model: FloatVector
     epochs: int
     l2_per_item: float
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GradientReply:
     """A gradient, or locally trained weights, in fixed point."""
+
+    round: int
+    step: int
+    sums: IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VotesRequest:
+    """One step of fitting the label model: what do your votes say under these parameters?
+
+    Attributes:
+        round: Which round.
+        step: Which step of the round.
+        about: What to sum; see strategies.labeling.across.
+        label_model: Parameters of the label model so far.
+        copies: Pairs of functions taken to be copies, as bits row by row. ceil(m * m / 8) bytes.
+        one_in: One item in so many is enough, where a share of them is.
+        task: Digest of the task the label model is of; empty for whichever the device has.
+    """
+
+    round: int
+    step: int
+    about: str
+    label_model: FloatVector
+    copies: bytes
+    one_in: int
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VotesReply:
+    """Sums over a device's items, as integers."""
 
     round: int
     step: int

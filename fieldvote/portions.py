@@ -10,12 +10,14 @@ from fieldvote.records import (
     Reply,
     SurveyReply,
 )
+from fieldvote.releases import TrialReply
 
 # What each field of a reply is, for ledgers and reports; a field that is not named is overhead,
 # and so is all of a hello and of what is said while a bundle arrives.
 PORTIONS: Mapping[tuple[type, str], str] = {
     (SurveyReply, "votes"): "summaries",
     (SurveyReply, "moments"): "summaries",
+    (SurveyReply, "renewed"): "summaries",
     (SurveyReply, "offers"): "offers",
     (CollectReply, "sealed"): "candidates",
     (AnswersReply, "anchors"): "summaries",
@@ -23,6 +25,8 @@ PORTIONS: Mapping[tuple[type, str], str] = {
     (AnswersReply, "voted"): "updates",
     (GradientReply, "sums"): "updates",
     (EvaluateReply, "confusion"): "summaries",
+    (TrialReply, "votes"): "summaries",
+    (TrialReply, "anchors"): "summaries",
 }
 PORTION_KINDS = ("summaries", "offers", "candidates", "updates", "overhead")
 

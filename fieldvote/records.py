@@ -5,8 +5,10 @@ weights in fixed point; what each means is said by the room that makes it. A rep
 text and no feature row: the only content that ever leaves is inside a sealed envelope.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType, TypeAlias
+
+import numpy as np
 
 from fieldvote.codec import IntVector, Record
 from fieldvote.codec import decode as _decode
@@ -20,7 +22,10 @@ from fieldvote.heads import (
     HeadModel,
     ServeReply,
     ServeRequest,
+    VotesReply,
+    VotesRequest,
 )
+from fieldvote.releases import TrialReply, TrialRequest
 
 DeviceId = NewType("DeviceId", int)
 
@@ -71,6 +76,7 @@ class SurveyRequest:
         random_offers: How many random items to offer at most.
         first: Whether those random items are the device's seed labels.
         model: The head to score with; none before the first is trained.
+        task: Digest of the task that is asked about; empty for whichever it is.
     """
 
     round: int
@@ -79,6 +85,7 @@ class SurveyRequest:
     random_offers: int
     first: bool
     model: HeadModel | None
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +109,18 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SurveyReply:
-    """Sums over items that were in no earlier sum, and offers.
+    """Sums over what was in no earlier sum, and offers.
 
     Attributes:
         round: The round answered.
-        items: How many items the sums are over.
+        items: How many items are in a sum for the first time.
         voted: How many of those got at least one vote.
         votes: Vote summary as a vector.
-        moments: Sums of the embedding as a vector.
+        moments: Sums of the embedding of those items as a vector.
         offers: What the device would ship.
+        task: Digest of the task whose functions voted.
+        renewed: How many other items each function has voted on for the first time; in `votes`
+            only counts of such functions hold them. Shape (m,), or empty for none.
     """
 
     round: int
@@ -119,6 +129,8 @@ class SurveyReply:
     votes: IntVector
     moments: IntVector
     offers: tuple[Offer, ...]
+    task: str = ""
+    renewed: IntVector = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +165,7 @@ class AnswersRequest:
     round: int
     answers: tuple[bytes, ...]
     representation: HeadModel
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,6 +179,8 @@ class AnswersReply:
         anchors: Anchor summary of the newly answered items.
         labeled: Head sums of the newly answered items that may be trained on.
         voted: Head sums of the voted items; only once, else empty.
+        task: Digest of the task whose functions voted.
+        renewed: How many items answered before are in the anchors of functions that are new.
     """
 
     round: int
@@ -174,6 +189,8 @@ class AnswersReply:
     anchors: IntVector
     labeled: IntVector
     voted: IntVector
+    task: str = ""
+    renewed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +227,8 @@ Request: TypeAlias = (
     | EvaluateRequest
     | ServeRequest
     | BundleRequest
+    | VotesRequest
+    | TrialRequest
 )
 Reply: TypeAlias = (
     HelloReply
@@ -220,6 +239,8 @@ Reply: TypeAlias = (
     | EvaluateReply
     | ServeReply
     | BundleReply
+    | VotesReply
+    | TrialReply
 )
 
 REQUESTS: tuple[type[Request], ...] = (
@@ -231,6 +252,8 @@ REQUESTS: tuple[type[Request], ...] = (
     EvaluateRequest,
     ServeRequest,
     BundleRequest,
+    VotesRequest,
+    TrialRequest,
 )
 
 # A number once given is never given again.
@@ -254,6 +277,10 @@ KINDS: dict[int, type] = {
     17: BundleReply,
     18: ServeRequest,
     19: ServeReply,
+    20: VotesRequest,
+    21: VotesReply,
+    24: TrialRequest,
+    25: TrialReply,
 }
 
 

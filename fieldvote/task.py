@@ -130,6 +130,7 @@ class Task:
         policy: What may leave a device.
         model: The ONNX file, as bytes.
         digest: SHA-256 over all files, hex; two tasks are the same where their digests are.
+        family: The same over all files but the functions: what every release of a task shares.
     """
 
     name: str
@@ -140,6 +141,12 @@ class Task:
     policy: Policy
     model: bytes = field(repr=False)
     digest: str
+    family: str
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The version of each function, in the order of vote columns."""
+        return tuple(function.version for function in self.functions)
 
     @staticmethod
     def load(folder: Path) -> "Task":
@@ -201,6 +208,7 @@ class Task:
             policy=policy,
             model=model,
             digest=digest_files(files),
+            family=digest_files({n: held for n, held in files.items() if n != FUNCTIONS_FILE}),
         )
 
 

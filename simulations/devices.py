@@ -72,7 +72,7 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
         redactor=shared.redactor,
         vocabulary=shared.vocabulary,
         signer=SigningKey.generate(keyed_entropy(seed, "signing key", number)),
-        recipient=Recipient(labeling_key=desk.labeling.public, context=shared.task.digest.encode()),
+        recipient=Recipient(labeling_key=desk.labeling.public, context=shared.task.family.encode()),
     )
     agent = Agent(
         AgentParts(

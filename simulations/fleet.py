@@ -14,6 +14,7 @@ from coordinator.inbox import Inbox
 from coordinator.labels.desk import Desk, Seat
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import label_model_of, shapes_of
+from coordinator.rounds.campaign import load_state
 from coordinator.rounds.events import Evaluated, Resolved, Selected
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.scheduler import Progress, Scheduler
@@ -101,14 +102,15 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
                     desk_keys(plan.population.seed),
                     Seat(annotator=annotator),
                     settings=plan.settings,
-                    task=task.digest,
+                    task=task.family,
                     classes=len(task.classes),
                 ),
                 transport=transport,
                 clock=clock,
             )
             surveyed.extend(_turn(plan, parts, curve, watch))
-            found.append(label_model_of(store, task))
+            kept = load_state(store)[1].newest.label_model
+            found.append(label_model_of(store, task, kept=kept))
 
         account = carry(drive)
         _, cost = store.paid()

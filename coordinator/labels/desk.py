@@ -86,7 +86,8 @@ class Desk:
             keys: The desk's keys.
             seats: Who answers, one after the other.
             settings: What an answer costs, and when answers are a label.
-            task: Digest of the task; envelopes of another task do not open.
+            task: Digest of the task's family; envelopes of another task do not open, those of a
+                release before do.
             classes: k; an answer is below it.
         """
         self._keys = keys

@@ -151,7 +151,7 @@ def answer_queue(
     held = read_keys(keys)
     who = name.strip() or "annotator"
     with closing(open_store(settings)) as store:
-        desk = Desk(held, settings=settings.campaign, task=task.digest, classes=len(task.classes))
+        desk = Desk(held, settings=settings.campaign, task=task.family, classes=len(task.classes))
         waiting = len(desk.waiting(store, name=who, expert=expert))
         annotator = TerminalAnnotator(
             task.classes,

@@ -41,11 +41,13 @@ class VoteFile(NamedTuple):
         votes: Shape (n, m), int8, -1 abstains.
         classes: Number of classes, k.
         labels: True classes, shape (n,), int64; None unless every item has one.
+        functions: Their names, where the file has names for them; else empty.
     """
 
     votes: NDArray[np.int8]
     classes: int
     labels: NDArray[np.int64] | None
+    functions: tuple[str, ...] = ()
 
 
 def read_votes(path: Path, *, classes: int | None = None) -> VoteFile:
@@ -62,7 +64,7 @@ def read_votes(path: Path, *, classes: int | None = None) -> VoteFile:
     """
     read = _format(path).read
     try:
-        found, labels, said = read(path)
+        found, labels, said, *named = read(path)
     except FileNotFoundError as err:
         raise MissingDataError(f"no file {path}") from err
     except (
@@ -84,8 +86,10 @@ def read_votes(path: Path, *, classes: int | None = None) -> VoteFile:
         classes = said or max(int(found.max(initial=0)) + 1, known, 2)
     votes = checked_votes(found, classes)
     if labels is None or (labels == UNKNOWN).any():
-        return VoteFile(votes, classes, None)
-    return VoteFile(votes, classes, checked_labels(labels, classes, items=len(votes)))
+        labels = None
+    else:
+        labels = checked_labels(labels, classes, items=len(votes))
+    return VoteFile(votes, classes, labels, tuple(named))
 
 
 def write_votes(
@@ -134,7 +138,7 @@ def replace_file(path: Path, content: bytes) -> None:
         raise StoreError(f"could not write {path}: {err.strerror}") from err
 
 
-Found = tuple[NDArray[np.int64], NDArray[np.int64] | None, int | None]
+Found = tuple[NDArray[np.int64], NDArray[np.int64] | None, int | None, *tuple[str, ...]]
 
 
 class _Format(NamedTuple):
@@ -197,9 +201,10 @@ def _read_csv(path: Path) -> Found:
         raise ValueError("a line of another length")
     table = np.array(rows, dtype=np.int64).reshape(len(rows), len(names))
     if LABEL_COLUMN not in names:
-        return table, None, None
+        return table, None, None, *names
     column = names.index(LABEL_COLUMN)
-    return np.delete(table, column, axis=1), table[:, column], None
+    functions = names[:column] + names[column + 1 :]
+    return np.delete(table, column, axis=1), table[:, column], None, *functions
 
 
 def _write_csv(votes: NDArray[np.int8], _: int, labels: NDArray[np.int64] | None) -> bytes:

@@ -5,7 +5,7 @@ trains, and a round can be rebuilt from its snapshot to the same bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from platform import machine
@@ -23,7 +23,13 @@ from fieldvote.heads import HeadModel
 from fieldvote.settings import parse_settings
 from fieldvote.task import Task
 from strategies.aggregation.summed_head import HeadSums
-from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
+from strategies.labeling import (
+    AnchorSummary,
+    LabelModel,
+    VoteQuestion,
+    VoteSummary,
+    fit_exchanges,
+)
 from strategies.representation import Moments
 
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -36,6 +42,8 @@ def shapes_of(task: Task) -> Shapes:
         votes=len(VoteSummary.empty(functions=m, classes=k).to_vector()),
         anchors=len(AnchorSummary.empty(functions=m, classes=k).to_vector()),
         classes=k,
+        functions=m,
+        task=task.digest,
     )
 
 
@@ -52,7 +60,6 @@ class Snapshot:
         anchors: Summed anchors.
         labeled: Head sums of answered items.
         voted: Head sums of voted items.
-        label_model: Parameters of the label model fitted to these.
     """
 
     task: str
@@ -63,22 +70,19 @@ class Snapshot:
     anchors: IntVector
     labeled: IntVector
     voted: IntVector
-    label_model: FloatVector
 
     @classmethod
     def of(cls, store: Store, task: Task, settings: CampaignSettings) -> Self:
-        """Return the sums as they are now, with the label model fitted to them."""
-        votes, anchors = _sum(store, VOTES), _sum(store, ANCHORS)
+        """Return the sums as they are now."""
         return cls(
             task=task.digest,
             settings=dump_settings(settings),
             environment=environment(),
-            votes=votes,
+            votes=_sum(store, VOTES),
             voted_items=_sum(store, VOTED_ITEMS),
-            anchors=anchors,
+            anchors=_sum(store, ANCHORS),
             labeled=_sum(store, LABELED),
             voted=_sum(store, VOTED),
-            label_model=fit_label_model(task, votes, anchors).to_vector(),
         )
 
     def to_bytes(self) -> bytes:
@@ -141,18 +145,42 @@ def _given(table: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def fit_label_model(task: Task, votes: IntVector, anchors: IntVector) -> LabelModel:
-    """Return the label model of summed votes and anchors; empty sums are those of no device."""
+def fit_in_exchanges(
+    task: Task, kept: Snapshot, *, exchanges: int
+) -> Generator[VoteQuestion, IntVector, LabelModel]:
+    """Return the fit of a label model that asks devices so often at most; see fit_exchanges."""
     shape = {"functions": len(task.functions), "classes": len(task.classes)}
-    return LabelModel.fit(
+    votes, anchors = _summaries(kept.votes, kept.anchors, **shape)
+    return fit_exchanges(votes, anchors=anchors, exchanges=exchanges)
+
+
+def label_model_of(store: Store, task: Task, *, kept: str = "") -> LabelModel:
+    """Return the label model that is kept under a digest, or what the sums make of it so far."""
+    if kept:
+        return LabelModel.from_vector(read_parameters(store.artifact(kept)))
+    shape = {"functions": len(task.functions), "classes": len(task.classes)}
+    return LabelModel.fit(*_summaries(_sum(store, VOTES), _sum(store, ANCHORS), **shape))
+
+
+def _summaries(
+    votes: IntVector, anchors: IntVector, *, functions: int, classes: int
+) -> tuple[VoteSummary, AnchorSummary | None]:
+    """Return sums as summaries; empty ones are those of no device."""
+    shape = {"functions": functions, "classes": classes}
+    return (
         VoteSummary.from_vector(votes, **shape) if len(votes) else VoteSummary.empty(**shape),
-        anchors=AnchorSummary.from_vector(anchors, **shape) if len(anchors) else None,
+        AnchorSummary.from_vector(anchors, **shape) if len(anchors) else None,
     )
 
 
-def label_model_of(store: Store, task: Task) -> LabelModel:
-    """Return the label model of every vote and anchor summed so far."""
-    return fit_label_model(task, _sum(store, VOTES), _sum(store, ANCHORS))
+def write_parameters(model: LabelModel) -> bytes:
+    """Return a label model as it is kept."""
+    return model.to_vector().astype("<f8").tobytes()
+
+
+def read_parameters(blob: bytes) -> FloatVector:
+    """Undo write_parameters, to the vector devices are sent."""
+    return np.frombuffer(blob, dtype="<f8").astype(np.float64)
 
 
 def model_to_start_from(store: Store, task: Task, settings: CampaignSettings) -> HeadModel:

@@ -6,13 +6,15 @@ that reading the stream again never decides again.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from fieldvote.errors import SettingsError, StoreError
 from fieldvote.settings import parse_settings
 
 RoundKind = Literal["ordinary", "incident"]
-ExchangeName = Literal["survey", "collect", "answers", "train", "evaluate", "canary", "roll_out"]
+ExchangeName = Literal[
+    "survey", "collect", "answers", "votes", "train", "evaluate", "canary", "roll_out", "trial"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,21 @@ class Snapshotted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """The label model that this round trains with is fitted.
+
+    Attributes:
+        round: Which round.
+        label_model: Digest of its parameters.
+        exchanges: How often devices were asked about their votes.
+    """
+
+    round: int
+    label_model: str
+    exchanges: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """A new head is on the shelf."""
 
@@ -295,6 +312,7 @@ Event: TypeAlias = (
     | Resolved
     | Fitted
     | Snapshotted
+    | Agreed
     | Trained
     | Evaluated
     | Passed
@@ -307,14 +325,7 @@ Event: TypeAlias = (
     | Quarantined
     | Abandoned
 )
-EVENTS: dict[str, type[Event]] = {
-    event.__name__: event
-    for event in (
-        Planned, Asked, Extended, Closed, Selected, Opened, Labeled, Resolved, Fitted, Snapshotted,
-        Trained, Evaluated, Passed, Refused, Tried, RolledOut, Reverted, Paused, Resumed,
-        Quarantined, Abandoned,
-    )
-}  # fmt: skip
+EVENTS: dict[str, type[Event]] = {event.__name__: event for event in get_args(Event)}
 """Every event by its name in the stream."""
 
 

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from coordinator.rounds.clock import Clock, after, is_over
-from coordinator.rounds.events import Asked, Closed, Event, Extended
-from coordinator.rounds.machine import Exchange, RoundState
-from coordinator.rounds.question import Question, Rest, Verdict, judge
+from coordinator.rounds.events import Asked, Closed, Extended
+from coordinator.rounds.machine import Exchange
+from coordinator.rounds.question import Asking, Question, Rest, Verdict, judge
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.transport import Transport
@@ -64,7 +64,7 @@ class Exchanges:
         store: Store,
         transport: Transport,
         clock: Clock,
-        record: Callable[[Event], None],
+        record: Callable[[Asked | Extended | Closed], None],
         *,
         window_s: float,
         limit_bytes: int,
@@ -88,7 +88,7 @@ class Exchanges:
         self._flights: dict[tuple[int, str, int], _Flight] = {}
         self._largest: dict[str, int] = {}
 
-    def step(self, state: RoundState, question: Question) -> Rest | None:
+    def step(self, state: Asking, question: Question) -> Rest | None:
         """Go on with an exchange; return what is waited for, None if something happened."""
         exchange = state.exchange
         if exchange is None or (exchange.name, exchange.leg) != (question.name, question.leg):
@@ -118,7 +118,7 @@ class Exchanges:
         for key in [key for key in self._flights if key[0] == number]:
             del self._flights[key]
 
-    def _open(self, state: RoundState, question: Question) -> Rest | None:
+    def _open(self, state: Asking, question: Question) -> Rest | None:
         """Ask, on paper: from here on a crash cannot undo who is asked what."""
         requests = question.requests()
         asked = len(requests)
@@ -147,7 +147,7 @@ class Exchanges:
             )
         return None
 
-    def _flight(self, state: RoundState, exchange: Exchange, question: Question) -> _Flight:
+    def _flight(self, state: Asking, exchange: Exchange, question: Question) -> _Flight:
         """Return the attempt under way, with everybody asked who is there."""
         key = (state.number, exchange.name, exchange.leg)
         flight = self._flights.get(key)
@@ -171,7 +171,7 @@ class Exchanges:
 
     def _ask(
         self,
-        state: RoundState,
+        state: Asking,
         exchange: Exchange,
         question: Question,
         flight: _Flight,
@@ -211,7 +211,7 @@ class Exchanges:
 
     def _count(
         self,
-        state: RoundState,
+        state: Asking,
         question: Question,
         flight: _Flight,
         replies: Mapping[DeviceId, bytes],
@@ -231,7 +231,7 @@ class Exchanges:
             raise
         flight.counted.update(set(replies) - set(still))
 
-    def _close(self, state: RoundState, question: Question, flight: _Flight) -> None:
+    def _close(self, state: Asking, question: Question, flight: _Flight) -> None:
         """Close the exchange, with what its replies add up to."""
         with self._store.transaction():
             self._store.settle_budget(_key(state, question), flight.down + flight.up, over=True)
@@ -246,7 +246,7 @@ class Exchanges:
             )
         self.forget(state.number)
 
-    def _ask_again(self, state: RoundState, exchange: Exchange, flight: _Flight) -> Rest | None:
+    def _ask_again(self, state: Asking, exchange: Exchange, flight: _Flight) -> Rest | None:
         """Open the window anew: at once where it has run out, else when it has."""
         now = self._clock.now()
         if not self._is_over(exchange, flight):
@@ -279,6 +279,6 @@ def phase_of(question: Question) -> str:
     return question.name if not question.leg else f"{question.name} {question.leg}"
 
 
-def _key(state: RoundState, question: Question) -> str:
+def _key(state: Asking, question: Question) -> str:
     """Return what the budget calls this leg."""
     return f"{state.number}/{question.name}/{question.leg}"

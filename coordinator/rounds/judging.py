@@ -40,8 +40,13 @@ NOTHING = np.empty(0, dtype=np.int64)
 _KINDS: dict[int, type] = {1: LegSums}
 
 
+def dump_sums(sums: LegSums) -> bytes:
+    """Return what a leg has come to as it is kept."""
+    return encode(sums, _KINDS)
+
+
 def read_sums(blob: bytes) -> LegSums:
-    """Return what a leg has come to, as it was kept."""
+    """Undo dump_sums."""
     return decode(blob, _KINDS, (LegSums,))
 
 
@@ -104,7 +109,7 @@ class Judging:
         nothing = np.zeros(squared, dtype=np.int64)
         empty = LegSums(held_out=nothing, random_arm=nothing)
         sums = self._sums.get((state.number, name, leg), empty)
-        return self._parts.store.keep_artifact(encode(sums, _KINDS))
+        return self._parts.store.keep_artifact(dump_sums(sums))
 
     def read(self, digest: str) -> LegSums:
         """Return what a leg has come to."""

@@ -1,8 +1,9 @@
 """Replies to exchanges that are closed: asked for again, and counted by the rule of their kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
+from coordinator.inbox import TRIAL
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import Clock
 from coordinator.store.campaign import Store
@@ -23,9 +24,24 @@ class Late:
     """
 
     def __init__(
-        self, store: Store, transport: Transport, clock: Clock, *, window_s: float
+        self,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        *,
+        window_s: float,
+        about: Callable[[str], bool] = lambda phase: phase != TRIAL,
     ) -> None:
-        """Ask through this transport; a request that brought nothing is repeated in its window."""
+        """Ask through this transport; a request that brought nothing is repeated in its window.
+
+        Args:
+            store: Keeps the requests.
+            transport: Reaches devices.
+            clock: The time.
+            window_s: How long a request is waited for.
+            about: Which exchanges, by name; those of releases are not the rounds' business.
+        """
+        self._about = about
         self._store = store
         self._transport = transport
         self._clock = clock
@@ -42,18 +58,28 @@ class Late:
             count: Takes replies in.
             now: Look at once, not only every few seconds.
         """
+        open_ = {
+            (state.number, state.exchange.name)
+            for state in campaign.open
+            if state.exchange is not None and state.exchange.open
+        }
+        self.look(campaign.last + 1, open_, count, now=now)
+
+    def look(
+        self, before: int, open_: Collection[tuple[int, str]], count: Count, *, now: bool = False
+    ) -> None:
+        """Do so for exchanges of a lower number that are not open."""
         self._pull(count)
         time = self._clock.now()
         if not now and self._looked is not None and time - self._looked < _EVERY:
             return
         self._looked = time
         self._asked = {key: until for key, until in self._asked.items() if until > time}
-        open_ = {
-            (state.number, state.exchange.name)
-            for state in campaign.open
-            if state.exchange is not None and state.exchange.open
-        }
-        overdue = [each for each in self._store.overdue(campaign.last + 1) if each not in open_]
+        overdue = [
+            each
+            for each in self._store.overdue(before)
+            if each not in open_ and self._about(each[1])
+        ]
         here = set(self._transport.devices()) if overdue else set()
         for number, phase in overdue:
             self._ask(number, phase, here, time)

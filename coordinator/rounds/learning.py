@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coordinator.models.totals import Snapshot
+from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.models.training import Leg, Solver, average, is_reply, solve
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import (
     Evaluated,
     Event,
-    Snapshotted,
     Trained,
 )
 from coordinator.rounds.exchange import Exchanges
@@ -25,7 +24,7 @@ from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
-from fieldvote.codec import IntVector
+from fieldvote.codec import FloatVector, IntVector
 from fieldvote.heads import GradientRequest, HeadModel
 from fieldvote.records import (
     DeviceId,
@@ -41,7 +40,7 @@ class Work:
 
     Attributes:
         number: The round.
-        snapshot: What it starts from.
+        label_model: Parameters of the label model.
         weight: Weight of one voted item.
         total: Weight of everything that teaches.
         solver: Asks for legs.
@@ -50,7 +49,7 @@ class Work:
     """
 
     number: int
-    snapshot: Snapshot
+    label_model: FloatVector
     weight: float
     total: float
     solver: Solver
@@ -84,14 +83,6 @@ class Learning:
         self._settings = parts.settings
         self._store = parts.store
         self._work: Work | None = None
-
-    def snapshot(self, state: RoundState, _: CampaignState) -> Rest | None:
-        """Keep the sums as they are now; later replies belong to later rounds."""
-        with self._store.transaction():
-            made = Snapshot.of(self._store, self._parts.task, self._settings)
-            inputs = self._store.keep_artifact(made.to_bytes())
-            self._record(Snapshotted(round=state.number, inputs=inputs))
-        return None
 
     def train(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Solve the head from sums over everything that teaches, leg by leg."""
@@ -143,7 +134,8 @@ class Learning:
             snapshot = Snapshot.from_bytes(self._store.artifact(state.inputs))
             base = self._parts.shelf.get(state.base)
             functions = len(self._parts.task.functions)
-            work = begin(state.number, base, snapshot, self._settings, functions)
+            vector = read_parameters(self._store.artifact(state.label_model))
+            work = begin(state.number, base, snapshot, self._settings, functions, vector)
             self._work = work
         for digest in state.legs[work.reached :]:
             work.send(self._judging.read(digest).held_out)
@@ -157,9 +149,10 @@ class Learning:
             step=leg.step,
             model=leg.model,
             vote_weight=work.weight,
-            label_model=work.snapshot.label_model if work.weight > 0 else _NO_FLOATS,
+            label_model=work.label_model if work.weight > 0 else _NO_FLOATS,
             epochs=settings.epochs if settings.learner == "averaged" else 0,
             l2_per_item=settings.l2 / max(work.total, 1.0),
+            task=self._parts.task.digest,
         )
 
     def _trained(self, state: RoundState, solved: Solved) -> None:
@@ -195,7 +188,12 @@ class Learning:
 
 
 def begin(
-    number: int, base: HeadModel, snapshot: Snapshot, settings: CampaignSettings, functions: int
+    number: int,
+    base: HeadModel,
+    snapshot: Snapshot,
+    settings: CampaignSettings,
+    functions: int,
+    label_model: FloatVector,
 ) -> Work:
     """Return the work of a round at its first leg."""
     weight = snapshot.vote_weight(settings, functions)
@@ -207,7 +205,7 @@ def begin(
     )
     work = Work(
         number=number,
-        snapshot=snapshot,
+        label_model=label_model,
         weight=weight,
         total=sums.total_weight,
         solver=solver,

@@ -20,6 +20,7 @@ from typing import assert_never
 
 from coordinator.rounds.events import (
     Abandoned,
+    Agreed,
     Asked,
     Closed,
     Evaluated,
@@ -57,7 +58,7 @@ class Phase(Enum):
     LABELING = "waiting for people"
     RESOLVING = "turning answers into labels"
     FITTING = "delivering answers, fitting the label model"
-    SNAPSHOT = "keeping what training starts from"
+    SNAPSHOT = "agreeing on what votes mean"
     TRAINING = "training across devices"
     EVALUATING = "evaluating the new model"
     GATE = "judging the new model"
@@ -129,6 +130,7 @@ class RoundState:
         until: When the time for answers is over.
         base: Digest of the head training starts from.
         inputs: Digest of everything else training starts from.
+        label_model: Digest of the label model's parameters it trains with.
         parent: The head before; empty for the first.
         legs: Digests of the sums of this phase's exchanges so far.
         model: Digest of the new head; empty before it is trained.
@@ -149,6 +151,7 @@ class RoundState:
     until: str = ""
     base: str = ""
     inputs: str = ""
+    label_model: str = ""
     parent: str = ""
     legs: tuple[str, ...] = ()
     model: str = ""
@@ -175,6 +178,7 @@ _EXCHANGES: dict[Phase, tuple[ExchangeName, Phase]] = {
     Phase.PLANNED: ("survey", Phase.SURVEYING),
     Phase.SELECTED: ("collect", Phase.COLLECTING),
     Phase.FITTING: ("answers", Phase.FITTING),
+    Phase.SNAPSHOT: ("votes", Phase.SNAPSHOT),
     Phase.TRAINING: ("train", Phase.TRAINING),
     Phase.EVALUATING: ("evaluate", Phase.EVALUATING),
     Phase.CANARY: ("canary", Phase.CANARY),
@@ -205,7 +209,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
                 budget=event.budget,
                 first=event.first,
             )
-        case Asked() if closed and phase in _EXCHANGES and event.exchange == _EXCHANGES[phase][0]:
+        case Asked() if closed and _may_ask(state, event.exchange):
             begun = Exchange(
                 name=event.exchange,
                 leg=event.leg,
@@ -233,8 +237,10 @@ def advance(state: RoundState, event: Event) -> RoundState:
             return state.to(Phase.FITTING, base=event.base, parent=event.parent)
         case Fitted() if phase is Phase.FITTING and closed:
             return state.to(Phase.SNAPSHOT)
-        case Snapshotted() if phase is Phase.SNAPSHOT:
-            return state.to(Phase.TRAINING, inputs=event.inputs)
+        case Snapshotted() if phase is Phase.SNAPSHOT and not state.inputs:
+            return replace(state, inputs=event.inputs)
+        case Agreed() if phase is Phase.SNAPSHOT and state.inputs and closed:
+            return state.to(Phase.TRAINING, label_model=event.label_model)
         case Trained() if phase is Phase.TRAINING and closed:
             return state.to(Phase.EVALUATING, model=event.model)
         case Evaluated() if phase is Phase.EVALUATING and closed:
@@ -260,13 +266,20 @@ def advance(state: RoundState, event: Event) -> RoundState:
             return state.to(Phase.ABANDONED, held=Phase.NONE, reason=event.reason)
         case (
             Planned() | Asked() | Extended() | Closed() | Selected() | Opened() | Labeled()
-            | Resolved() | Fitted() | Snapshotted() | Trained() | Evaluated() | Passed() | Refused()
-            | Tried() | RolledOut() | Reverted() | Paused() | Quarantined() | Resumed()
+            | Resolved() | Fitted() | Snapshotted() | Agreed() | Trained() | Evaluated() | Passed()
+            | Refused() | Tried() | RolledOut() | Reverted() | Paused() | Quarantined() | Resumed()
             | Abandoned()
         ):  # fmt: skip
             return state
         case _:
             assert_never(event)
+
+
+def _may_ask(state: RoundState, name: ExchangeName) -> bool:
+    """Return whether an exchange belongs to a phase; votes are asked about once sums are kept."""
+    if state.phase is Phase.SNAPSHOT and not state.inputs:
+        return False
+    return state.phase in _EXCHANGES and name == _EXCHANGES[state.phase][0]
 
 
 def served(state: RoundState) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from coordinator.releases.tasks import note_running
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import Planned, RoundKind
 from coordinator.rounds.machine import Phase
@@ -119,13 +120,16 @@ class Planner:
         )
 
     def _greet(self, campaign: CampaignState) -> None:
-        """Ask devices that are not known yet to introduce themselves; give them the fleet's head.
+        """Ask devices that do not run the task yet, as far as is known, who they are.
+
+        Those that were never met are given the fleet's head.
 
         Raises:
             UnavailableError: fewer training devices than the quorum are there.
         """
         store, transport = self._parts.store, self._parts.transport
-        known = set(store.devices()) | set(self._updates.held() if self._updates else ())
+        met, known = set(store.devices()), set(self._parts.known())
+        known |= set(self._updates.held() if self._updates else ())
         strangers = [device for device in transport.devices() if device not in known]
         if strangers:
             request = encode(HelloRequest(campaign=self._parts.settings.name))
@@ -135,10 +139,13 @@ class Planner:
                 deadline_s=min(self._parts.settings.deadline_s, _PATIENCE_S),
                 now_s=lambda: self._parts.clock.now().timestamp(),
             )
-            astray: list[DeviceId] = []
+            astray, here = list[DeviceId](), list[DeviceId]()
             with store.transaction():
-                self._parts.inbox.hello(replies, self._parts.task.digest, astray=astray.append)
-                self._bring_up_to_date(campaign, set(store.devices()) - known)
+                self._parts.inbox.hello(
+                    replies, self._parts.task.digest, astray=astray.append, here=here.append
+                )
+                note_running(store, here)
+                self._bring_up_to_date(campaign, set(store.devices()) - met)
             if self._updates:
                 self._updates.bring(astray)
         training = self._parts.training()

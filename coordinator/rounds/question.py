@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from coordinator.rounds.events import ExchangeName
+from coordinator.rounds.machine import Exchange
 from fieldvote.records import DeviceId
 
 
@@ -49,6 +51,18 @@ class Rest:
 
     about: str
     until: str = ""
+
+
+class Asking(Protocol):
+    """What asks devices something: a round, or a release."""
+
+    @property
+    def number(self) -> int:
+        """Which of its kind."""
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange it is in, open or closed; None before the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,15 @@ from coordinator.models.shelf import Shelf, digest_of
 from coordinator.models.totals import (
     Snapshot,
     environment,
-    fit_label_model,
     load_settings_text,
+    read_parameters,
+    write_parameters,
 )
 from coordinator.models.training import Trained as Solved
+from coordinator.rounds.agreement import fit_again, fit_of
 from coordinator.rounds.campaign import CampaignState, advance_campaign
 from coordinator.rounds.events import (
+    Agreed,
     Closed,
     Evaluated,
     Event,
@@ -92,7 +95,7 @@ def _steps(
 ) -> Iterator[Rebuilt]:
     """Walk through the campaign, and make again what belongs to the round."""
     campaign = CampaignState()
-    base, inputs = "", ""
+    base, inputs, label_model = "", "", ""
     legs: dict[str, list[str]] = {}
     for event in events:
         before, campaign = campaign, advance_campaign(campaign, event)
@@ -108,10 +111,15 @@ def _steps(
             case Snapshotted():
                 inputs = event.inputs
                 yield from _inputs(store, task, inputs)
+            case Agreed():
+                label_model = event.label_model
+                yield _agreement(store, settings, task, event, inputs, legs.get("votes", []))
             case Closed(sums=sums) if sums:
                 legs.setdefault(event.exchange, []).append(sums)
             case Trained():
-                yield _training(store, settings, task, event, base, inputs, legs.get("train", []))
+                yield _training(
+                    store, settings, task, event, (base, inputs, label_model), legs.get("train", [])
+                )
             case Evaluated():
                 yield _evaluation(store, event, legs["evaluate"][-1])
             case Passed() | Refused():
@@ -152,12 +160,28 @@ def _selection(
 
 
 def _inputs(store: Store, task: Task, digest: str) -> Iterator[Rebuilt]:
-    """Fit the label model again to the sums that training started from."""
+    """Look whether task and programs are those the sums were kept under."""
     kept = Snapshot.from_bytes(store.artifact(digest))
     yield Rebuilt(step="task", recorded=kept.task[:12], rebuilt=task.digest[:12])
     yield Rebuilt(step="environment", recorded=kept.environment, rebuilt=environment())
-    again = fit_label_model(task, kept.votes, kept.anchors).to_vector()
-    yield Rebuilt(step="label model", recorded=_vector(kept.label_model), rebuilt=_vector(again))
+
+
+def _agreement(
+    store: Store,
+    settings: CampaignSettings,
+    task: Task,
+    event: Agreed,
+    inputs: str,
+    legs: Sequence[str],
+) -> Rebuilt:
+    """Fit the label model again, to the kept sums and what devices said of their votes."""
+    fit = fit_of(task, Snapshot.from_bytes(store.artifact(inputs)), settings)
+    sums = [read_sums(store.artifact(digest)).held_out for digest in legs]
+    again = fit_again(fit, sums)
+    rebuilt = "unfinished: an exchange is missing"
+    if again is not None:
+        rebuilt = sha256(write_parameters(again)).hexdigest()[:12]
+    return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
 
 
 def _training(
@@ -165,19 +189,19 @@ def _training(
     settings: CampaignSettings,
     task: Task,
     event: Trained,
-    base: str,
-    inputs: str,
+    start: tuple[str, str, str],
     legs: Sequence[str],
 ) -> Rebuilt:
     """Solve the head again from the kept sums of every leg."""
-    start = Shelf(store).get(base)
-    snapshot = Snapshot.from_bytes(store.artifact(inputs))
-    work = begin(event.round, start, snapshot, settings, len(task.functions))
+    base = Shelf(store).get(start[0])
+    snapshot = Snapshot.from_bytes(store.artifact(start[1]))
+    label_model = read_parameters(store.artifact(start[2]))
+    work = begin(event.round, base, snapshot, settings, len(task.functions), label_model)
     for digest in legs:
         work.send(read_sums(store.artifact(digest)).held_out)
     solved = work.asked
     if not event.exchanges:
-        solved = Solved(model=start, exchanges=0)
+        solved = Solved(model=base, exchanges=0)
     rebuilt = "unfinished: a leg is missing"
     if isinstance(solved, Solved):
         rebuilt = digest_of(replace(solved.model, parent=event.parent))[:12]

@@ -1,8 +1,9 @@
 """The driver: load the state, decide, act, append what happened. A crash anywhere is boring."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from coordinator.releases.driver import Releases
+from coordinator.rounds.agreement import Agreement
 from coordinator.rounds.campaign import (
     STREAM,
     CampaignState,
@@ -29,6 +30,7 @@ from coordinator.rounds.learning import Learning
 from coordinator.rounds.machine import Phase, RoundState
 from coordinator.rounds.machine import served as is_served
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.parts import Progress as Progress  # what whoever watches is told
 from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates, give_back
 from coordinator.rounds.question import Rest
 from coordinator.rounds.rollout import Rollout
@@ -49,15 +51,6 @@ Take = Callable[[RoundState, CampaignState], Rest | None]
 _SNAPSHOT_EVERY = 256  # events; what lies after a snapshot is replayed at every start
 _PATIENCE = 3  # how often run_round has an exchange asked anew
 _IDLE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What just happened to which round, and whether it is in another phase since."""
-
-    state: RoundState
-    event: Event
-    moved: bool
 
 
 class Scheduler:
@@ -95,17 +88,20 @@ class Scheduler:
         self._planner = Planner(parts, cohort, quorum=quorum, updates=updates)
         settings, store = parts.settings, parts.store
         window_s, limit = settings.deadline_s, settings.budget.size_bytes
+        limit = NO_LIMIT if limit is None else limit
         self._exchanges = Exchanges(
             store,
             parts.transport,
             parts.clock,
             self._record,
             window_s=window_s,
-            limit_bytes=NO_LIMIT if limit is None else limit,
+            limit_bytes=limit,
         )
+        self._releases = Releases(parts, limit_bytes=limit, say=say)
         self._late = Late(store, parts.transport, parts.clock, window_s=window_s)
         judging = Judging(parts, self._exchanges)
         self._steps = Steps(parts, self._exchanges, self._record)
+        agreement = Agreement(parts, self._exchanges, judging, self._record)
         learning = Learning(parts, self._exchanges, judging, self._record)
         self._rollout = Rollout(parts, self._exchanges, judging, self._record)
         self._take: dict[Phase, Take] = {
@@ -116,7 +112,7 @@ class Scheduler:
             Phase.LABELING: self._steps.label,
             Phase.RESOLVING: self._steps.resolve,
             Phase.FITTING: self._steps.fit,
-            Phase.SNAPSHOT: learning.snapshot,
+            Phase.SNAPSHOT: agreement.step,
             Phase.TRAINING: learning.train,
             Phase.EVALUATING: learning.evaluate,
             Phase.GATE: self._rollout.gate,
@@ -141,15 +137,21 @@ class Scheduler:
 
     @property
     def finished(self) -> bool:
-        """Whether the last round that was to be planned is over, and no other is open."""
-        return (
-            self._most is not None and self._campaign.last >= self._most and not self._campaign.open
-        )
+        """Whether the last round that was to be planned is over, and nothing else is under way."""
+        last = self._most is not None and self._campaign.last >= self._most
+        return last and not self._campaign.open and not self._releases.busy
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a release was promoted: who goes on needs the parts of another task."""
+        return self._releases.outdated
 
     def turn(self) -> Rest | None:
         """Move one round by one step, or plan one; return what is waited for, None if that went."""
-        if self._obeyed():
+        if self._obeyed() or self._releases.step(self._campaign):
             return None
+        if self.outdated:
+            return self._releases.hold
         self._late.step(self._campaign, self._count_late)
         rests = []
         for state in self._campaign.open:
@@ -227,7 +229,7 @@ class Scheduler:
         """Begin the next round if it is time; return why not otherwise."""
         if self._most is not None and self._campaign.last >= self._most:
             return Rest(about="the last round is under way")
-        rest = self._planner.why_not(self._campaign)
+        rest = self._releases.hold or self._planner.why_not(self._campaign)
         if rest is not None:
             return rest
         try:

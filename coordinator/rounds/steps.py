@@ -59,6 +59,7 @@ class Steps:
             random_offers=lots,
             first=state.first,
             model=model,
+            task=self._parts.task.digest,
         )
         blob = encode(request)
         pace = self._settings.pace
@@ -226,6 +227,7 @@ class Steps:
                         round=state.number,
                         answers=tuple(envelope for _, envelope in answers),
                         representation=representation,
+                        task=self._parts.task.digest,
                     )
                 )
                 for device, answers in waiting.items()

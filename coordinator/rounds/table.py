@@ -5,6 +5,7 @@ from typing import get_args
 
 from coordinator.rounds.events import (
     Abandoned,
+    Agreed,
     Asked,
     Closed,
     Evaluated,
@@ -50,6 +51,7 @@ def an_event_of_each_kind(number: int = 1) -> Iterator[Event]:
     yield Resolved(round=number, answers=0, cost=0.0, base="b", parent="")
     yield Fitted(round=number, delivered=0, functions=0)
     yield Snapshotted(round=number, inputs="i")
+    yield Agreed(round=number, label_model="l", exchanges=1)
     yield Trained(round=number, model="m", parent="", exchanges=0)
     yield Evaluated(round=number, held_out=(), random_arm=())
     yield Passed(round=number, reason="", roll_out=True)

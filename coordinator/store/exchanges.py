@@ -144,6 +144,10 @@ class ExchangeTables(CampaignTables):
             if moved is not None:
                 self._add(_KEEP_TOTAL, {"name": name, "vector": moved.astype("<i8").tobytes()})
 
+    def keep_total(self, name: str, vector: NDArray[np.int64]) -> None:
+        """Put a sum in the place of the one before, of whatever length."""
+        self._add(_KEEP_TOTAL, {"name": name, "vector": vector.astype("<i8").tobytes()})
+
     def meet(self, device: KnownDevice) -> None:
         """Remember a device; the keys it came with first stay."""
         self._add(

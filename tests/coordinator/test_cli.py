@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from coordinator.cli import app, labels
+from coordinator.cli import app
+from coordinator.labels.cli import app as labels
 from coordinator.labels.terminal import read_keys
 from coordinator.service import CoordinatorSettings, open_store
 from tests.coordinator.labels.test_terminal import campaign as campaign

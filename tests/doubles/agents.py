@@ -109,7 +109,7 @@ class Device:
         plain = open_envelope(
             sealed.envelope,
             key=DESK.labeling,
-            context=CANDIDATE_CONTEXT + self.task.digest.encode() + sealed.item,
+            context=CANDIDATE_CONTEXT + self.task.family.encode() + sealed.item,
             sender=self.signing.public,
         )
         return decode(plain, MaskedItem)
@@ -126,7 +126,7 @@ class Device:
         return seal(
             encode(Answer(item=item, label=label)),
             recipient=self.sealing.public if recipient is None else recipient,
-            context=ANSWER_CONTEXT + self.task.digest.encode(),
+            context=ANSWER_CONTEXT + self.task.family.encode(),
             signer=signer,
         )
 
@@ -201,7 +201,7 @@ def build_device(
         redactor=redactor,
         vocabulary=vocabulary,
         signer=signing,
-        recipient=Recipient(labeling_key=DESK.labeling.public, context=task.digest.encode()),
+        recipient=Recipient(labeling_key=DESK.labeling.public, context=task.family.encode()),
     )
     names = (task.names.input, task.names.probabilities, task.names.embedding)
     agent = Agent(

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from edge.device import Device, opened
 from edge.install import sign_task
+from edge.labeling.python_functions import installed_digest
 from edge.pool import Pool
 from edge.settings import EdgeSettings
 from fieldvote.errors import (
     DataError,
     FieldvoteError,
     InputError,
+    RefusalError,
     SignatureError,
     StoreError,
 )
@@ -24,6 +26,7 @@ from fieldvote.records import HelloReply, HelloRequest, decode, encode
 from fieldvote.rng import keyed_entropy
 from privacy.sealing import SigningKey
 from tests.doubles.tasks import tabular_files, text_files, write_device
+from tests.edge.labeling import test_python_functions
 
 ITEMS = "a prize for you\n\nsee you at home\na third one\n"
 
@@ -52,6 +55,31 @@ def test_a_device_is_the_same_one_when_it_is_opened_again(tmp_path: Path) -> Non
     assert first == again
     assert first[0].items == 3
     assert len(set(first[1])) == 3
+
+
+PYTHON = """
+[[function]]
+id = "shouts"
+kind = "python"
+owner = "ann"
+votes_for = ["offer"]
+entry_point = "shouts"
+digest = "{digest}"
+"""
+
+site = test_python_functions.site
+
+
+@pytest.mark.usefixtures("site")
+def test_a_python_function_runs_only_where_the_device_pins_it(tmp_path: Path) -> None:
+    digest = installed_digest("shouts")
+    files = text_files(functions=PYTHON.format(digest=digest))
+    config = write_device(tmp_path / "a", files, items=ITEMS)
+    with pytest.raises(RefusalError, match="this device pins no Python function 'shouts'"):
+        opened_items(config)
+    pins = f'{{ shouts = "{digest}" }}'
+    config = write_device(tmp_path / "b", files, items=ITEMS, python_functions=pins)
+    assert opened_items(config)[0].items == 3
 
 
 def test_two_devices_share_neither_keys_nor_ids(tmp_path: Path) -> None:

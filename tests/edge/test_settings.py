@@ -40,6 +40,13 @@ def test_what_is_left_out_is_empty(tmp_path: Path) -> None:
     assert settings.evaluates is False
 
 
+def test_pins_of_python_functions_are_read_and_checked(tmp_path: Path) -> None:
+    settings = EdgeSettings.load(written(tmp_path, python_functions=f'{{ grammar = "{KEY}" }}'))
+    assert settings.python_functions == (("grammar", KEY),)
+    with pytest.raises(SettingsError, match=r"python_functions\.grammar: expected 64 hexadecimal"):
+        EdgeSettings.load(written(tmp_path, python_functions='{ grammar = "ab" }'))
+
+
 def test_a_socket_may_lie_elsewhere(tmp_path: Path) -> None:
     assert EdgeSettings.load(written(tmp_path, socket='"run/a.sock"')).socket_path == (
         tmp_path / "run" / "a.sock"

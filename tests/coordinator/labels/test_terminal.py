@@ -52,7 +52,7 @@ def item(text: str = "a text", **fields: str) -> MaskedItem:
 def campaign(tmp_path: Path) -> Path:
     """Return a coordinator's file; three sealed candidates wait in its store, and keys in desk."""
     write_task(tmp_path / "task", text_files())
-    task = Task.load(tmp_path / "task").digest.encode()
+    task = Task.load(tmp_path / "task").family.encode()
     make_keys(tmp_path / "desk", keyed_entropy(1, "desk"))
     public = read_keys(tmp_path / "desk").labeling.public
     config = tmp_path / "coordinator.toml"
@@ -98,7 +98,7 @@ def work(config: Path, *typed: str, keys: str = "desk") -> tuple[int, list[str]]
 
 def labels(config: Path) -> dict[int, int]:
     """Return the answers in the store as the device reads them: class by number of the item."""
-    task = Task.load(config.parent / "task").digest.encode()
+    task = Task.load(config.parent / "task").family.encode()
     signer = read_keys(config.parent / "desk").signing.public
     store = open_store(CoordinatorSettings.load(config))
     answers = [

@@ -58,7 +58,7 @@ def test_what_snorkel_saves_is_read(tmp_path: Path) -> None:
 
 def test_short_names_in_an_archive_are_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", L=np.array([[-1, 0]]), y=np.array([1]), k=4)
-    votes, classes, labels = read_votes(tmp_path / "set.npz")
+    votes, classes, labels, _ = read_votes(tmp_path / "set.npz")
     assert (votes.tolist(), classes) == ([[-1, 0]], 4)
     assert labels is not None
     assert labels.tolist() == [1]
@@ -71,7 +71,7 @@ def test_a_wrench_data_set_is_read(tmp_path: Path) -> None:
     }
     (tmp_path / "train.json").write_text(json.dumps(items))
     (tmp_path / "label.json").write_text(json.dumps({"0": "HAM", "1": "SPAM", "2": "OTHER"}))
-    votes, classes, labels = read_votes(tmp_path / "train.json")
+    votes, classes, labels, _ = read_votes(tmp_path / "train.json")
     assert (votes.tolist(), classes) == ([[-1, 1], [0, -1]], 3)
     assert labels is not None
     assert labels.tolist() == [1, 0]
@@ -81,7 +81,7 @@ def test_a_wrench_data_set_is_read(tmp_path: Path) -> None:
 
 def test_a_table_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text("keyword,label,regex\n1,0,\n-1,1,0\n")
-    votes, _, labels = read_votes(tmp_path / "votes.csv")
+    votes, _, labels, _ = read_votes(tmp_path / "votes.csv")
     assert votes.tolist() == [[1, -1], [-1, 0]]
     assert labels is not None
     assert labels.tolist() == [0, 1]
@@ -147,3 +147,13 @@ def test_no_file_and_an_unknown_one_are_told_apart(tmp_path: Path) -> None:
     np.save(tmp_path / "L.npy", np.array([[4]]))
     with pytest.raises(InputError):
         read_votes(tmp_path / "L.npy", classes=3)
+
+
+def test_a_csv_names_its_functions(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("loud,label,brief\n0,1,1\n-1,0,1\n")
+    found = read_votes(path)
+    assert found.functions == ("loud", "brief")
+    assert found.votes.tolist() == [[0, 1], [-1, 1]]
+    np.save(tmp_path / "v.npy", found.votes)
+    assert read_votes(tmp_path / "v.npy").functions == ()

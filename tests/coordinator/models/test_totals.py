@@ -73,7 +73,6 @@ def test_the_label_model_is_that_of_all_votes_and_anchors_together(store: Store)
         anchors=AnchorSummary.from_votes(np.concatenate(BALLOTS), np.concatenate(truth), classes=2),
     )
     assert np.array_equal(label_model_of(store, TASK).to_vector(), central.to_vector())
-    assert np.array_equal(taken(store).label_model, central.to_vector())
 
 
 def test_before_any_vote_every_class_is_as_likely(store: Store) -> None:

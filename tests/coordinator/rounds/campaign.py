@@ -1,6 +1,6 @@
 """A campaign small enough to run a hundred times: real agents, two classes, three fields."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from coordinator.labels.desk import Annotator, Desk, DeskKeys, Labeling, Seat
 from coordinator.models.backbone import identity_backbone
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
+from coordinator.releases.ledger import Ledger as SumLedger
 from coordinator.rounds.clock import Clock
 from coordinator.rounds.events import Event
 from coordinator.rounds.parts import Parts
@@ -28,6 +29,7 @@ from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
 from edge.scorer import Scorer
 from fieldvote.records import DeviceId, MaskedItem
+from fieldvote.releases import TrialRequest
 from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
@@ -145,32 +147,45 @@ def make_fleet(
                 [row_payload(row) for row in rows],
                 gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
             )
-        pools[device], agents[device] = pool, _agent(pool, number, evaluates)
+        pools[device], agents[device] = pool, make_agent(pool, number, evaluates)
     return Fleet(pools, agents)
 
 
-def _agent(pool: Pool, number: int, evaluates: bool) -> Agent:
+def make_agent(
+    pool: Pool,
+    number: int,
+    evaluates: bool,
+    *,
+    task: Task = TASK,
+    propose: Callable[[TrialRequest], Task | None] | None = None,
+) -> Agent:
+    """Return the agent of one device, with this release of the task installed."""
     redactor, vocabulary = _REDACTION
+    compiled = _FUNCTIONS
+    if task is not TASK:
+        compiled = compile_functions(task.functions, task.input, task.classes)
     outbox = Outbox(
-        TASK,
+        task,
         ledger=Ledger(pool, Limits(candidates=100, size_bytes=10**9), lambda: NOON),
         redactor=redactor,
         vocabulary=vocabulary,
         signer=SigningKey.generate(keyed_entropy(2, "signing key", number)),
-        recipient=Recipient(labeling_key=KEYS.labeling.public, context=TASK.digest.encode()),
+        recipient=Recipient(labeling_key=KEYS.labeling.public, context=task.family.encode()),
     )
     return Agent(
         AgentParts(
-            task=TASK,
+            task=task,
             pool=pool,
             scorer=_SCORER,
-            functions=_FUNCTIONS,
+            functions=compiled,
             outbox=outbox,
             sealing_key=SealingKey.generate(keyed_entropy(2, "sealing key", number)),
             desk_key=KEYS.signing.public,
             sketch_seed=11,
             evaluates=evaluates,
             rng=lambda purpose, round_number: stream(9, purpose, number, round_number),
+            propose=propose,
+            clock_s=lambda: 0.0,
         )
     )
 
@@ -178,7 +193,7 @@ def _agent(pool: Pool, number: int, evaluates: bool) -> Agent:
 def desk_of(*annotators: Annotator | Seat, settings: CampaignSettings = SETTINGS) -> Desk:
     """Return a desk with these people at it."""
     seats = [each if isinstance(each, Seat) else Seat(annotator=each) for each in annotators]
-    return Desk(KEYS, *seats, settings=settings, task=TASK.digest, classes=len(TASK.classes))
+    return Desk(KEYS, *seats, settings=settings, task=TASK.family, classes=len(TASK.classes))
 
 
 def make_parts(
@@ -188,13 +203,14 @@ def make_parts(
     people: Sequence[Annotator | Seat] = (),
     settings: CampaignSettings = SETTINGS,
     clock: Clock | None = None,
+    task: Task = TASK,
 ) -> Parts:
     """Return what a scheduler works with."""
     return Parts(
-        task=TASK,
+        task=task,
         settings=settings,
         store=store,
-        inbox=Inbox(store, shapes_of(TASK)),
+        inbox=Inbox(store, shapes_of(task), earlier=SumLedger(store, task)),
         shelf=Shelf(store),
         labeling=desk_of(*(people or (Reader(),)), settings=settings),
         transport=transport,

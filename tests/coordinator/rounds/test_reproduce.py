@@ -12,9 +12,11 @@ import pytest
 from sqlalchemy import update
 
 from coordinator.models import totals
-from coordinator.models.totals import Snapshot
+from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.events import (
+    Agreed,
+    Closed,
     Evaluated,
     Event,
     Passed,
@@ -25,6 +27,7 @@ from coordinator.rounds.events import (
     dump_event,
     load_event,
 )
+from coordinator.rounds.judging import dump_sums, read_sums
 from coordinator.rounds.reproduce import Rebuilt, reproduce
 from coordinator.store.campaign import open_store
 from coordinator.store.schema import annotation
@@ -91,6 +94,13 @@ def flipped(event: Event) -> Event:
     return event
 
 
+def with_one_flipped_bit(campaign: Campaign, digest: str) -> str:
+    """Return the digest of what is kept under another one, changed in its last number."""
+    vector = read_parameters(campaign.store.artifact(digest)).copy()
+    vector[-1] = np.nextafter(vector[-1], 9.0)
+    return campaign.store.keep_artifact(vector.tobytes())
+
+
 FORGERIES: dict[str, tuple[Change, list[str]]] = {
     "other items": (forged(Selected, items=("00" * 16,)), ["selection"]),
     "fewer items": (forged(Selected, most=1), ["selection"]),
@@ -117,6 +127,25 @@ def test_a_label_that_its_answers_do_not_come_to_is_caught() -> None:
         assert wrong(made_again(made, 1)) == ["labels"]
 
 
+def test_another_label_model_than_the_round_s_is_caught(campaign: Campaign) -> None:
+    [event] = [e for e in campaign.events(Agreed) if e.round == 2]
+    assert event.exchanges > 0
+    forgery = forged(Agreed, label_model=with_one_flipped_bit(campaign, event.label_model))
+    assert "label model" in wrong(made_again(campaign, 2, change=forgery))
+
+
+def test_an_exchange_about_votes_that_says_something_else_is_caught(campaign: Campaign) -> None:
+    legs = [e for e in campaign.events(Closed) if e.round == 2 and e.exchange == "votes"]
+    sums = read_sums(campaign.store.artifact(legs[0].sums))
+    other = replace(sums, held_out=np.arange(len(sums.held_out)) << 20)
+    digest = campaign.store.keep_artifact(dump_sums(other))
+
+    def change(event: Event) -> Event:
+        return replace(event, sums=digest) if event == legs[0] else event
+
+    assert "label model" in wrong(made_again(campaign, 2, change=change))
+
+
 def test_another_task_than_the_rounds_is_caught(campaign: Campaign) -> None:
     other = replace(TASK, digest="0" * 64)
     assert wrong(made_again(campaign, 2, task=other)) == ["task"]
@@ -134,7 +163,6 @@ def test_another_program_than_the_rounds_is_caught(
 SNAPSHOTS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "votes": lambda kept: replace(kept, votes=kept.votes * 0),
     "anchors": lambda kept: replace(kept, anchors=kept.anchors[::-1].copy()),
-    "label model": lambda kept: replace(kept, label_model=np.nextafter(kept.label_model, 9)),
 }
 
 

@@ -1,0 +1,54 @@
+"""What is said while a new version of the labeling functions is tried in shadow.
+
+A release differs from its task in the functions alone, so the manifest and the functions are all
+that travels: a device has the rest, and the signature is over the whole.
+"""
+
+from dataclasses import dataclass
+
+from fieldvote.codec import IntVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """Vote with these functions too, on items that are in your sums, and send what that adds.
+
+    Attributes:
+        round: Number of the release.
+        task: Digest of the task the functions are compared with.
+        manifest: What the owner signed of the next task.
+        functions: Its functions.toml; every other file is the device's own.
+    """
+
+    round: int
+    task: str
+    manifest: bytes
+    functions: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialReply:
+    """What the new functions said, beside the old ones and each other.
+
+    Columns are the functions of the device's task, then those of the next that are new to it, each
+    in their file's order. Of two old functions nothing is counted: their sums were sent before.
+
+    Attributes:
+        round: Number of the release.
+        task: Digest of the next task; empty where there was nothing to add.
+        items: How many items the sums are over; an item adds to each count once in its life.
+        seen: On how many of them each function voted or abstained. Shape (columns,).
+        votes: Vote summary as a vector.
+        anchors: Anchor summary of answered items as a vector; counts no item again.
+        errors: How many items each new function could not answer for.
+        micros: What a new function takes on a thousand items, in microseconds.
+    """
+
+    round: int
+    task: str
+    items: int
+    seen: IntVector
+    votes: IntVector
+    anchors: IntVector
+    errors: IntVector
+    micros: IntVector
