@@ -27,7 +27,7 @@ from coordinator.store.campaign import Store
 from coordinator.store.leases import Lease
 from coordinator.transport import Transport
 from fieldvote.bundle import MANIFEST_FILE, unpack
-from fieldvote.errors import FencedError, RefusalError, UnavailableError
+from fieldvote.errors import FencedError, RefusalError, StoreBusyError, UnavailableError
 from fieldvote.task import Task
 
 LEASE_S = 12.0
@@ -65,8 +65,10 @@ def drive(
     clock = clock or SteadyClock()
     settings = CoordinatorSettings.load(config)
     task = Task.load(Path(settings.task))
-    check_task(settings, task)
+    with suppress(StoreBusyError):  # whoever is writing made the store; we look again when we lead
+        check_task(settings, task)
     with _leading(settings, pulse, clock, lease_s) as lease, closing(open_store(settings)) as store:
+        check_task(settings, task)
         store = store.guarded_by(lease)
         while True:
             task = current_task(store, task)
@@ -126,7 +128,8 @@ def _leading(
                     store.database, name, _holder(os.getpid()), lease_s, is_gone=_is_gone
                 )
                 break
-            except FencedError as err:
+            except (FencedError, StoreBusyError) as err:
+                # a leader that hangs inside a transaction holds the store, and leads still
                 pulse.waiting(f"standing by: {err}", about="lead")
                 clock.sleep(_IDLE_S)
         stop = Event()

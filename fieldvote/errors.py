@@ -123,6 +123,10 @@ class StoreError(UnavailableError):
     """The disk would not take a write; what was stored before is whole."""
 
 
+class StoreBusyError(StoreError):
+    """Somebody else was writing for longer than we wait; a moment later it may be free."""
+
+
 class FencedError(UnavailableError):
     """Another holder leads; whoever is fenced off can write nothing."""
 

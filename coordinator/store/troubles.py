@@ -2,16 +2,17 @@
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from fieldvote.errors import StoreError
+from fieldvote.errors import StoreBusyError, StoreError
 
 _WHOLE = "what was stored before is whole"
+_BUSY = ("somebody else was writing for too long", "wait, or stop the other program")
 _FULL = ("the disk is full", "make room, then go on")
 _READ_ONLY = ("it may not be written to", "give this user the right to write, then go on")
 _LOST = ("the connection to the server was lost", "check the server, then go on where you were")
 
 _SQLITE = {
-    5: ("somebody else was writing for too long", "wait, or stop the other program"),
-    6: ("somebody else was writing for too long", "wait, or stop the other program"),
+    5: _BUSY,
+    6: _BUSY,
     8: _READ_ONLY,
     10: ("the disk failed to read or write", "check the disk, then open the store again"),
     13: _FULL,
@@ -34,7 +35,7 @@ _POSTGRES = {
     "42501": _READ_ONLY,
     "53100": _FULL,
     "53300": ("the server has no connection left", "wait, or raise max_connections"),
-    "55P03": _SQLITE[5],
+    "55P03": _BUSY,
     "57": ("the server is stopping or starting", "wait until it is up, then go on"),
 }
 """By SQLSTATE or its class, PostgreSQL's appendix A; the longest match counts."""
@@ -59,8 +60,9 @@ def trouble(err: SQLAlchemyError, place: str, *, committing: bool = False) -> St
             f"{place}: the connection was lost as a step became durable; {_WHOLE}, and that step"
             " may be stored or not; load what is stored, then go on"
         )
-    what, then = _of_sqlite(code) if code is not None else _of_postgres(err)
-    return StoreError(f"{place}: {what}; {_WHOLE}; {then}")
+    found = _of_sqlite(code) if code is not None else _of_postgres(err)
+    kind = StoreBusyError if found is _BUSY else StoreError
+    return kind(f"{place}: {found[0]}; {_WHOLE}; {found[1]}")
 
 
 def is_lost(err: SQLAlchemyError) -> bool:

@@ -12,6 +12,7 @@ from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.commands import Command
 from coordinator.rounds.machine import Phase
 from coordinator.service import STORE_FILE, CoordinatorSettings, open_store, status_of
+from coordinator.store.database import Database
 from coordinator.store.leases import Lease
 from fieldvote.errors import FencedError, InputError
 from tests.coordinator.driven import Driven, store_of, write_campaign
@@ -130,6 +131,30 @@ def test_a_coordinator_stands_by_while_another_leads_and_takes_over_when_it_is_g
     assert driven.said[1] == "campaign small: begins, 1 rounds"
     assert stored[:3] == [0, 0, 0]
     assert status_of(driven.config)["phase"] == Phase.DONE.value
+
+
+def test_a_coordinator_stands_by_while_a_leader_hangs_in_the_middle_of_a_write(
+    tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven = Driven(write_campaign(tmp_path, "rounds = 1"))
+    begun(driven.config)
+    opening = Database.open
+    monkeypatch.setattr(Database, "open", lambda *a, **k: opening(*a, **{**k, "wait_s": 0.1}))
+    hung = open_store(CoordinatorSettings.load(driven.config))
+    writing = hung.transaction()
+    writing.__enter__()
+    hung.keep_note("half", "done")
+
+    def wake_up() -> None:
+        if driven.slept_s >= 2 and hung.database.turn:
+            writing.__exit__(None, None, None)
+
+    driven.on_sleep = wake_up
+    driven.drive(fleet.transport())
+    hung.close()
+    assert driven.said[0].startswith("standing by: ")
+    assert "somebody else was writing for too long" in driven.said[0]
+    assert driven.said[-1].startswith("round 1: ")
 
 
 def test_whoever_ends_lets_the_next_one_lead_at_once(tmp_path: Path, fleet: Fleet) -> None:
