@@ -2,8 +2,9 @@
 
 The exchanges, each a sum of integers over devices, after that of the votes themselves: expected
 counts, as often as they are worth their cost; leave-one-out losses; and, where there are human
-answers, the losses at each temperature. Who leads the conversation, a coordinator over a network or
-a rehearsal in one process, changes nothing of what comes of it.
+answers, the losses at each temperature and how the model does on them beside a majority vote. Who
+leads the conversation, a coordinator over a network or a rehearsal in one process, changes nothing
+of what comes of it.
 """
 
 from collections.abc import Generator
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fieldvote.errors import InputError, ShapeError
 from strategies.labeling.anchors import AnchorSummary
+from strategies.labeling.comparison import PairedComparison
 from strategies.labeling.expected_counts import ExpectedCounts, expected_counts, refine
 from strategies.labeling.grid_losses import GridLosses
 from strategies.labeling.incidence import Incidence
@@ -22,10 +24,12 @@ from strategies.labeling.kernels import NUMPY, Kernels
 from strategies.labeling.leave_one_out import DAMPINGS, leave_one_out, one_item_in, with_damping
 from strategies.labeling.model import LabelModel, anchor, checked_anchors, conclude
 from strategies.labeling.one_shot import fit_one_shot
+from strategies.labeling.rank_one import TYPICAL_ACCURACY
 from strategies.labeling.summary import VoteSummary
 from strategies.labeling.temperature import TEMPERATURES, temperature_losses, with_temperature
 
 SETTLED = 1e-3  # largest change at which another exchange is not worth its cost
+PAIRED = len(PairedComparison.none().to_vector())
 About = Literal["expected", "foretold", "answered"]
 Fit: TypeAlias = Generator["VoteQuestion", NDArray[np.int64], LabelModel]
 
@@ -79,7 +83,7 @@ class VoteQuestion:
         return {
             "expected": k + m + r * k * k,
             "foretold": len(DAMPINGS) + 1,
-            "answered": len(TEMPERATURES) + 1,
+            "answered": len(TEMPERATURES) + 1 + PAIRED,
         }[self.about]
 
     def answer(
@@ -109,7 +113,10 @@ class VoteQuestion:
         if self.about == "foretold":
             losses = leave_one_out(self.model, votes, copies=self.copies, one_in=self.one_in)
             return losses.to_vector()
-        return temperature_losses(self.model, votes[answered], labels).to_vector()
+        cast = votes[answered]
+        losses = temperature_losses(self.model, cast, labels).to_vector()
+        paired = PairedComparison.from_votes(self.model, cast, labels).to_vector()
+        return np.concatenate([losses, paired])
 
 
 def fit_exchanges(
@@ -149,8 +156,34 @@ def fit_exchanges(
     model = anchor(model, anchors, total)
     if exchanges:
         sums = yield VoteQuestion(about="answered", model=model, copies=start.copies)
-        model = with_temperature(model, GridLosses.from_vector(sums, points=len(TEMPERATURES)))
+        if PairedComparison.from_vector(sums[-PAIRED:]).majority_is_better:
+            return with_equal_voices(model)
+        losses = GridLosses.from_vector(sums[:-PAIRED], points=len(TEMPERATURES))
+        model = with_temperature(model, losses)
     return model
+
+
+def with_equal_voices(model: LabelModel) -> LabelModel:
+    """Return the model that says what a majority vote says, with probabilities.
+
+    Every function has one voice and is as often right as functions usually are; items without votes
+    keep the prior they had.
+
+    >>> votes = np.array([[0, 0, 1], [1, 1, 0], [1, 1, 1], [0, 0, 1]] * 9)
+    >>> equal = with_equal_voices(LabelModel.fit(VoteSummary.from_votes(votes, classes=2)))
+    >>> equal.predict([[1, 1, 0], [1, 0, 0]]).argmax(axis=1).tolist()
+    [1, 0]
+    """
+    classes = model.classes
+    return LabelModel(
+        accuracies=np.full(model.functions, TYPICAL_ACCURACY),
+        weights=np.ones(model.functions),
+        prior=model.prior,
+        balance=np.full(classes, 1 / classes),
+        mixed=np.empty(0, dtype=np.int64),
+        mixed_tables=np.empty((0, classes, classes)),
+        damping=model.damping,
+    )
 
 
 def _largest_change(before: LabelModel, after: LabelModel) -> float:

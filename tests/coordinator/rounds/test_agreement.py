@@ -145,7 +145,7 @@ def test_a_round_waits_for_enough_devices_before_it_agrees(campaign: Campaign) -
 
 
 @pytest.mark.parametrize(
-    ("step", "sums"), [(7, np.zeros(18)), (0, np.zeros(3)), (0, np.full(18, -1))]
+    ("step", "sums"), [(7, np.zeros(22)), (0, np.zeros(3)), (0, np.full(22, -1))]
 )
 def test_a_reply_of_another_leg_or_length_or_below_nothing_is_dropped(
     campaign: Campaign, step: int, sums: NDArray[np.float64]
@@ -155,7 +155,7 @@ def test_a_reply_of_another_leg_or_length_or_below_nothing_is_dropped(
             said = decode(reply, VotesReply)
         except InputError:
             return reply
-        assert (said.step, len(said.sums)) == (0, 18)
+        assert (said.step, len(said.sums)) == (0, 22)
         return encode(replace(said, step=step, sums=sums.astype(np.int64)))
 
     campaign.network.corrupt = dict.fromkeys(campaign.fleet.agents, spoiled)
