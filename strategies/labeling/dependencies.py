@@ -16,6 +16,7 @@ from strategies.labeling.rank_one import (
     Pairs,
     Regime,
     complete,
+    median,
     misfit,
     pair_weight,
     to_accuracy,
@@ -189,9 +190,9 @@ def edge_threshold(pairs: Pairs, b: Matrix, highest: float) -> float | None:
     excess = excess_agreement(pairs, b)[upper]
     if len(excess) < 10:
         return None
-    median = np.median(excess)
-    spread = 1.4826 * np.median(np.abs(excess - median))
-    return float(np.clip(median + OUTLYING_MADS * spread, LOW_EXCESS, highest))
+    middle = median(excess)
+    spread = 1.4826 * median(np.abs(excess - middle))
+    return float(np.clip(middle + OUTLYING_MADS * spread, LOW_EXCESS, highest))
 
 
 def _expected_rate(pairs: Pairs, b: Matrix) -> Matrix:
@@ -212,8 +213,8 @@ def _dissolve_loose(group: NDArray[np.int64], pairs: Pairs) -> NDArray[np.int64]
         rate, noise = (part[np.ix_(members, outsiders)] for part in (pairs.rate, variance))
         first, second = np.triu_indices(len(members), 1)
         squares = (rate[first] - rate[second]) ** 2 / (noise[first] + noise[second])
-        alike = len(outsiders) >= 4 and np.median(squares.mean(axis=1)) <= LOOSE_CHI
+        alike = len(outsiders) >= 4 and median(squares.mean(axis=1)) <= LOOSE_CHI
         co_votes = pairs.co_votes[np.ix_(members, outsiders)]
-        if not alike or np.median(co_votes) < LOOSE_CO_VOTES:
+        if not alike or median(co_votes) < LOOSE_CO_VOTES:
             out[members] = members
     return out

@@ -118,7 +118,8 @@ def softmax(evidence: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArra
     Returns:
         Shape (k, rows); a column does not depend on its neighbours, to the last bit.
     """
-    odds = _odds(np.rint(evidence * scale))
+    logits = evidence * scale
+    odds = _odds(np.rint(logits, out=logits))
     total = odds[0].copy()
     for row in odds[1:]:
         total += row
@@ -136,17 +137,36 @@ def damping_scale(voices: NDArray[np.float64], damping: float) -> NDArray[np.flo
     return np.asarray(1 / (1 + damping * np.maximum(voices / UNIT - 1, 0.0)))
 
 
+def foretell(
+    others: NDArray[np.float64],
+    heard: NDArray[np.float64],
+    given: NDArray[np.float64],
+    damping: float,
+) -> NDArray[np.float64]:
+    """Return how probable votes are to who hears others on the same item. Shape (v,).
+
+    Args:
+        others: Evidence from the others, in multiples of 2^-30. Shape (k, v).
+        heard: Their voices. Shape (v,).
+        given: Probability of each vote, given each class. Shape (k, v).
+        damping: How far many voices are worth less than their sum.
+    """
+    parts = softmax(others, damping_scale(heard, damping))
+    parts *= given
+    for part in parts[1:]:
+        parts[0] += part
+    return np.asarray(parts[0])
+
+
 def posterior_sums(evidence: Evidence, votes: Incidence) -> PosteriorSums:
     """Return how often every vote is expected to have met every class."""
-    tables = votes.layout.spread(evidence.leads)
-    tally = votes.layout.tally(evidence.classes - 1)
-    up_to = np.zeros(evidence.classes - 1)
+    table = votes.layout.spread(evidence.leads)
+    tally, up_to = np.zeros_like(table), np.zeros(len(table))
     for block in votes.blocks:
-        shares = cumulative_shares(block.gather(tables) + evidence.prior_leads)
+        shares = cumulative_shares(block.gather(table) + evidence.prior_leads)
         block.scatter(shares, tally)
         up_to += shares.sum(axis=1, where=block.voted)
-    items = sum(int(np.count_nonzero(block.voted)) for block in votes.blocks)
-    return from_cumulative(votes.layout.collect(tally), up_to, votes.counts, items)
+    return from_cumulative(votes, tally, up_to)
 
 
 def cumulative_shares(leads: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,40 +188,24 @@ def cumulative_shares(leads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def from_cumulative(
-    cells: NDArray[np.float64],
-    up_to: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    items: int,
+    votes: Incidence, tally: NDArray[np.float64], up_to: NDArray[np.float64]
 ) -> PosteriorSums:
     """Return the sums per class, from sums up to each class.
 
     Args:
-        cells: Per vote, over the items it was cast on. Shape (k - 1, m * k).
+        votes: What was summed over.
+        tally: Per token, over the items that have it. Shape (k - 1, tokens).
         up_to: Over all items with a vote. Shape (k - 1,).
-        counts: How often each vote was cast. Shape (m * k,).
-        items: How many items have a vote.
     """
     classes = len(up_to) + 1
-    tables = np.empty((len(counts), classes), dtype=np.int64)
-    tables[:, :-1] = cells.T
-    tables[:, -1] = counts * SHARE_UNIT
+    items = sum(int(np.count_nonzero(block.voted)) for block in votes.blocks)
+    tables = np.empty((len(votes.counts), classes), dtype=np.int64)
+    tables[:, :-1] = votes.layout.collect(tally).T
+    tables[:, -1] = votes.counts * SHARE_UNIT
     for c in range(classes - 1, 0, -1):
         tables[:, c] -= tables[:, c - 1]
     ends = np.append(up_to.astype(np.int64), items * SHARE_UNIT)
     return PosteriorSums(np.diff(ends, prepend=0), tables.reshape(-1, classes, classes))
-
-
-def predict(
-    evidence: Evidence,
-    votes: NDArray[np.int8],
-    *,
-    prior: NDArray[np.float64],
-    damping: float,
-) -> NDArray[np.float64]:
-    """Return the class probabilities of each row. Shape (n, k); without votes, the prior."""
-    return probabilities(
-        evidence, Incidence.of(votes, evidence.classes), prior=prior, damping=damping
-    )
 
 
 def probabilities(
@@ -209,11 +213,11 @@ def probabilities(
 ) -> NDArray[np.float64]:
     """Return the class probabilities of each row laid out. Shape (n, k)."""
     classes = evidence.classes
-    tables = votes.layout.spread(evidence.leads_and_voices)
+    table = votes.layout.spread(evidence.leads_and_voices)
     out = np.empty((votes.items, classes))
     start = 0
     for block in votes.blocks:
-        gathered = block.gather(tables)
+        gathered = block.gather(table)
         scale = damping_scale(gathered[-1], damping)
         gathered[:-1] += evidence.prior_leads
         gathered[-1] = 0.0  # the last class leads itself by nothing
@@ -227,4 +231,9 @@ def probabilities(
 
 def _odds(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each class's odds against the likeliest, from whole numbers. Shape (k, rows)."""
-    return exp_negative(logits.max(axis=0) - logits)
+    if len(logits) > 2:
+        return exp_negative(logits.max(axis=0) - logits)
+    # of two the likelier has odds of 1, which need not be worked out
+    lead = logits[0] - logits[1]
+    odds = exp_negative(np.abs(lead))
+    return np.stack([np.where(lead < 0, odds, 1.0), np.where(lead > 0, odds, 1.0)])

@@ -107,12 +107,13 @@ class VoteQuestion:
         Returns:
             Shape (length,).
         """
+        laid = votes if laid_out is None else laid_out
         if self.about == "expected":
-            laid = votes if laid_out is None else laid_out
             return expected_counts(self.model, laid, kernels=kernels).to_vector()
         if self.about == "foretold":
-            losses = leave_one_out(self.model, votes, copies=self.copies, one_in=self.one_in)
-            return losses.to_vector()
+            return leave_one_out(
+                self.model, laid, copies=self.copies, one_in=self.one_in, kernels=kernels
+            ).to_vector()
         cast = votes[answered]
         losses = temperature_losses(self.model, cast, labels).to_vector()
         paired = PairedComparison.from_votes(self.model, cast, labels).to_vector()

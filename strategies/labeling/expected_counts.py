@@ -21,7 +21,6 @@ from strategies.labeling.kernels import NUMPY, Kernels
 from strategies.labeling.model import LabelModel, coin_tables
 from strategies.labeling.one_shot import OneShotFit
 from strategies.labeling.summary import VoteSummary
-from strategies.labeling.votes import checked_votes
 
 UNIT = SHARE_UNIT
 ONE_SHOT_VOTES = 30.0  # how many votes the one-shot accuracy is worth
@@ -88,12 +87,7 @@ def expected_counts(
     Raises:
         ShapeError, InputError: votes are not a vote matrix of m functions.
     """
-    laid = votes
-    if not isinstance(laid, Incidence):
-        matrix = checked_votes(laid, model.classes, functions=model.functions)
-        laid = kernels.lay_out(matrix, model.classes)
-    if (laid.functions, laid.classes) != (model.functions, model.classes):
-        raise ShapeError("votes", (laid.functions, laid.classes), (model.functions, model.classes))
+    laid = kernels.laid_out(votes, functions=model.functions, classes=model.classes)
     sums = kernels.posterior_sums(model.evidence, laid)
     return ExpectedCounts(
         classes=sums.classes,

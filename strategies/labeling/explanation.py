@@ -67,9 +67,9 @@ def explain(model: LabelModel, votes: ArrayLike) -> Explanation:
     >>> from strategies.labeling.summary import VoteSummary
     >>> seen = np.array([[0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1]] * 20)
     >>> model = LabelModel.fit(VoteSummary.from_votes(seen, classes=2))
-    >>> told = explain(model, [1, -1, 0])
+    >>> told = explain(model, [1, -1, -1])
     >>> [(each.function, each.vote) for each in told.contributions]
-    [(0, 1), (2, 0)]
+    [(0, 1)]
     """
     row = checked_votes(np.asarray(votes)[None, ...], model.classes, functions=model.functions)
     evidence = model.evidence

@@ -42,8 +42,12 @@ class GridLosses:
             probabilities: Per point of the grid, what was given to what came true. Each (s,).
         """
         # rounded one by one, so that no way of sharing items out changes the sum
-        nats = (-np.log(np.maximum(given, LEAST_PROBABILITY)) for given in probabilities)
-        losses = [np.floor(each * UNIT + 0.5).astype(np.int64).sum() for each in nats]
+        losses = []
+        for given in probabilities:
+            loss = np.log(np.maximum(given, LEAST_PROBABILITY))
+            loss *= -UNIT
+            loss += 0.5
+            losses.append(int(np.floor(loss, out=loss).sum()))
         return cls(count=len(probabilities[0]), losses=np.asarray(losses, dtype=np.int64))
 
     def __add__(self, other: "GridLosses") -> "GridLosses":

@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fieldvote.errors import MissingExtraError
-from strategies.labeling import evidence, pair_counts
+from fieldvote.errors import MissingExtraError, ShapeError
+from strategies.labeling import evidence, incidence, pair_counts
 from strategies.labeling.evidence import Evidence, PosteriorSums
 from strategies.labeling.incidence import Incidence
 from strategies.labeling.pair_counts import PairCounts
+from strategies.labeling.votes import checked_votes
 
 
 class CountPairs(Protocol):
@@ -25,6 +26,20 @@ class CountPairs(Protocol):
 
     def __call__(self, votes: NDArray[np.int8], classes: int) -> PairCounts:
         """Count votes and pairs of votes of a checked matrix."""
+        ...
+
+
+class Foretell(Protocol):
+    """How a vote left out is foretold."""
+
+    def __call__(
+        self,
+        others: NDArray[np.float64],
+        heard: NDArray[np.float64],
+        given: NDArray[np.float64],
+        damping: float,
+    ) -> NDArray[np.float64]:
+        """Return the probability of each vote. Shape (v,)."""
         ...
 
 
@@ -45,8 +60,10 @@ class Kernels:
     Attributes:
         name: For reports.
         count_pairs: Pair counts of a checked vote matrix.
-        lay_out: Lays a checked vote matrix out for the other two, once for all exchanges of a fit.
+        lay_out: Lays a checked vote matrix out for the others, once for all exchanges of a fit.
         posterior_sums: What one exchange sums.
+        row_sums: Sums per row of a value (m * k,) that each vote has, in whole numbers.
+        foretell: What leave-one-out scores.
         probabilities: The prediction.
     """
 
@@ -54,7 +71,21 @@ class Kernels:
     count_pairs: CountPairs
     lay_out: Callable[[NDArray[np.int8], int], Incidence]
     posterior_sums: Callable[[Evidence, Incidence], PosteriorSums]
+    row_sums: Callable[[NDArray[np.float64], Incidence], NDArray[np.float64]]
+    foretell: Foretell
     probabilities: Probabilities
+
+    def laid_out(self, votes: ArrayLike | Incidence, *, functions: int, classes: int) -> Incidence:
+        """Return votes laid out, unless they are already.
+
+        Raises:
+            ShapeError, InputError: votes are not a vote matrix of so many functions and classes.
+        """
+        if not isinstance(votes, Incidence):
+            return self.lay_out(checked_votes(votes, classes, functions=functions), classes)
+        if (votes.functions, votes.classes) != (functions, classes):
+            raise ShapeError("votes", (votes.functions, votes.classes), (functions, classes))
+        return votes
 
 
 NUMPY = Kernels(
@@ -62,6 +93,8 @@ NUMPY = Kernels(
     count_pairs=pair_counts.count_pairs,
     lay_out=Incidence.of,
     posterior_sums=evidence.posterior_sums,
+    row_sums=incidence.row_sums,
+    foretell=evidence.foretell,
     probabilities=evidence.probabilities,
 )
 
@@ -78,12 +111,14 @@ def compiled() -> Kernels:
     except ImportError as err:
         raise MissingExtraError("the compiled label model", "coordinator") from err
     # lazy for the same reason: it compiles on import
-    from strategies.labeling import numba_kernels
+    from strategies.labeling import numba_kernels, numba_pairs, numba_tokens
 
     return Kernels(
         name="numba",
-        count_pairs=numba_kernels.count_pairs,
-        lay_out=Incidence.of,
+        count_pairs=numba_pairs.count_pairs,
+        lay_out=numba_tokens.lay_out,
         posterior_sums=numba_kernels.posterior_sums,
+        row_sums=numba_kernels.row_sums,
+        foretell=numba_kernels.foretell,
         probabilities=numba_kernels.probabilities,
     )

@@ -11,16 +11,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strategies.labeling.evidence import Evidence, damping_scale, softmax
+from strategies.labeling.evidence import Evidence
 from strategies.labeling.grid_losses import GridLosses
+from strategies.labeling.incidence import Incidence
+from strategies.labeling.kernels import NUMPY, Kernels
 from strategies.labeling.model import LabelModel
-from strategies.labeling.votes import Cast, blocks, cast_votes, checked_votes
+from strategies.labeling.votes import Cast, cast_votes, checked_votes
 
 DAMPINGS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 GAIN = 4.0  # a vote foretold is itself in error, which hides most of what errors share
 HIGHEST = 1.0
 ENOUGH_ITEMS = 10_000  # settle the damping to one step of the grid
-HASHED_ROWS = 16_384  # at a time: they stay within the cache
+# at a time: what is worked out about them stays in a near cache, and small for many functions
+SCORED_ROWS, SCORED_CELLS = 2_048, 1 << 19
+HASH_BITS = 32  # of a vote: the sum over a row is exact in float64
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Fibonacci hashing
 
 
@@ -34,39 +38,43 @@ def one_item_in(items: int) -> int:
 
 
 def leave_one_out(
-    model: LabelModel, votes: ArrayLike, *, copies: NDArray[np.bool_], one_in: int = 1
+    model: LabelModel,
+    votes: ArrayLike | Incidence,
+    *,
+    copies: NDArray[np.bool_],
+    one_in: int = 1,
+    kernels: Kernels = NUMPY,
 ) -> GridLosses:
     """Return how well, at each of DAMPINGS, votes are foretold by the others of their row.
 
     Args:
         model: The model as received.
-        votes: Shape (n, m), integers, -1 abstains.
+        votes: Shape (n, m), integers, -1 abstains; or the same as kernels.lay_out returned it.
         copies: Pairs taken to be copies. Shape (m, m).
         one_in: Score one item in that many, chosen by its votes alone, so that it does not matter
             which device holds it.
+        kernels: What does the arithmetic; the result is the same to the bit.
 
     Raises:
         ShapeError, InputError: votes are not a vote matrix of m functions.
     """
-    matrix = checked_votes(votes, model.classes, functions=model.functions)
-    if one_in > 1:
-        matrix = matrix[_drawn(matrix, one_in)]
+    if one_in > 1 or isinstance(votes, Incidence):
+        laid = kernels.laid_out(votes, functions=model.functions, classes=model.classes)
+        matrix = laid.votes[_drawn(laid, one_in, kernels)] if one_in > 1 else laid.votes
+    else:
+        matrix = checked_votes(votes, model.classes, functions=model.functions)
     evidence = model.evidence
-    given = model.tables.reshape(-1, model.classes).T
+    given = model.tables.reshape(-1, model.classes).T.copy()
     total = GridLosses.none(len(DAMPINGS))
-    for rows in blocks(matrix):
-        block = matrix[rows]
+    rows = min(SCORED_ROWS, 1 + SCORED_CELLS // max(given.shape[1], 1))
+    for start in range(0, len(matrix), rows):
+        block = matrix[start : start + rows]
         cast = cast_votes(block, model.classes)
         others, heard = _others(evidence, block, cast, copies)
         told = np.flatnonzero(heard > 0)
-        others, heard, cell = others[:, told], heard[told], cast.cell[told]
-        likelihoods = []
-        for damping in DAMPINGS:
-            sure = softmax(others, damping_scale(heard, damping))
-            likelihood = sure[0] * given[0][cell]
-            for p, table in zip(sure[1:], given[1:], strict=True):
-                likelihood += p * table[cell]
-            likelihoods.append(likelihood)
+        others, heard = others[:, told].copy(), heard[told]
+        foretold = given[:, cast.cell[told]].copy()
+        likelihoods = [kernels.foretell(others, heard, foretold, damping) for damping in DAMPINGS]
         total = total + GridLosses.of(likelihoods)
     return total
 
@@ -97,21 +105,18 @@ def _others(
     return others, heard
 
 
-def _drawn(votes: NDArray[np.int8], one_in: int) -> NDArray[np.bool_]:
-    """Draw one row in so many by a hash of its votes. Shape (n,)."""
-    functions = votes.shape[1]
-    words = -(-functions // 8)
-    out = np.empty(len(votes), dtype=np.bool_)
-    most = np.uint64((2**64 - 1) // one_in)
-    for start in range(0, len(votes), HASHED_ROWS):
-        block = votes[start : start + HASHED_ROWS]
-        packed = np.zeros((len(block), words * 8), dtype=np.int8)
-        packed[:, :functions] = block
-        code = np.full(len(block), MULTIPLIER)
-        for word in packed.view("<u8").T:
-            code ^= word
-            code *= MULTIPLIER
-            code ^= code >> np.uint64(32)
-        code *= MULTIPLIER
-        out[start : start + len(block)] = code <= most
-    return out
+def _drawn(votes: Incidence, one_in: int, kernels: Kernels) -> NDArray[np.bool_]:
+    """Draw one row in so many by a hash of its votes. Shape (n,).
+
+    Every vote that can be cast has a number of its own, and the hash is their sum.
+
+    Source: Zobrist 1970, Wisconsin TR 88, "A new hashing method with application for game playing";
+    with sums for exclusive ors.
+    """
+    code = np.arange(1, 1 + votes.functions * votes.classes, dtype=np.uint64) * MULTIPLIER
+    code ^= code >> np.uint64(32)
+    code *= MULTIPLIER
+    code >>= np.uint64(64 - HASH_BITS)
+    sums = kernels.row_sums(code.astype(np.float64), votes).astype(np.int64)
+    sums &= (1 << HASH_BITS) - 1
+    return np.asarray(sums < (1 << HASH_BITS) // one_in)

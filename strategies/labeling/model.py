@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fieldvote.errors import InputError, ShapeError
 from strategies.labeling import evidence
 from strategies.labeling.anchors import AnchorSummary
+from strategies.labeling.kernels import NUMPY, Kernels
 from strategies.labeling.one_class import (
     ANCHOR_VOTES,
     anchored_precisions,
@@ -134,11 +135,12 @@ class LabelModel:
             damping=evidence.DAMPING if fit.regime.informative else 0.0,
         )
 
-    def predict(self, votes: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, votes: ArrayLike, *, kernels: Kernels = NUMPY) -> NDArray[np.float64]:
         """Return the class probabilities of each item.
 
         Args:
             votes: Shape (n, m), integers, -1 abstains.
+            kernels: What does the arithmetic; the result is the same to the bit.
 
         Returns:
             Shape (n, k), rows sum to 1; the prior where nobody voted. A row depends on its own
@@ -148,7 +150,8 @@ class LabelModel:
             ShapeError, InputError: votes are not a vote matrix of m functions.
         """
         matrix = checked_votes(votes, self.classes, functions=self.functions)
-        return evidence.predict(self.evidence, matrix, prior=self.prior, damping=self.damping)
+        laid = kernels.lay_out(matrix, self.classes)
+        return kernels.probabilities(self.evidence, laid, prior=self.prior, damping=self.damping)
 
     def to_vector(self) -> NDArray[np.float64]:
         """Return the parameters as one vector; predictions of the copy are the same bits."""

@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.labeling.votes import ABSTAIN, cast_cells, votes_per_item
+from strategies.labeling.votes import ABSTAIN, LOWEST_BITS, cast_cells, votes_per_item
 
 Words = NDArray[np.uint64]
 
 Counts = NDArray[np.int64]
 
 WORD_BITS = 64
-BLOCK_WORDS = 512  # ones of a row of bits then fit 16 bits
+BLOCK_WORDS = 1_016  # ones of a row of bits then fit 16 bits
 BLOCK_CELLS = 1 << 20  # words in one block: 8 MB, whatever the number of functions
 LISTED_ROWS = 1 << 16  # rows whose votes are listed at once
 BLOCK_PAIRS = 1 << 20  # pairs listed at once, about: 8 MB
@@ -53,16 +53,19 @@ def count_pairs(votes: NDArray[np.int8], classes: int) -> PairCounts:
 class BitLoops(NamedTuple):
     """The work on one block of bits: planes (1 + d, m, words) of who voted, and of d digits.
 
+    All get room to work in, (4, m, words) words: fresh memory for every step would cost more than
+    the steps do.
+
     Attributes:
-        pack: Fills the planes of votes (rows, m); what fills the last word abstains.
+        pack: Fills the planes of votes (64 * words, m).
         count_votes: Adds to the counts (m, k).
         count_pairs: Adds how often two functions both voted, and how often they differed then:
             two of (m, m), above the diagonal.
     """
 
-    pack: Callable[[NDArray[np.int8], Words], None]
-    count_votes: Callable[[Words, Counts], None]
-    count_pairs: Callable[[Words, Counts, Counts], None]
+    pack: Callable[[NDArray[np.int8], Words, Words], None]
+    count_votes: Callable[[Words, Counts, Words], None]
+    count_pairs: Callable[[Words, Counts, Counts, Words], None]
 
 
 def count_bits(
@@ -80,16 +83,32 @@ def count_bits(
     counts = np.zeros((functions, classes), dtype=np.int64)
     together = np.zeros((functions, functions), dtype=np.int64)
     apart = np.zeros_like(together)
-    cells = max(functions * (digits + 1), 1)
-    rows = max(1, min(BLOCK_WORDS, BLOCK_CELLS // cells)) * WORD_BITS
-    for start in range(0, len(votes), rows):
-        block = votes[start : start + rows]
-        planes = np.empty((1 + digits, functions, -(-len(block) // WORD_BITS)), dtype=np.uint64)
-        loops.pack(block, planes)
-        loops.count_votes(planes, counts)
-        loops.count_pairs(planes, together, apart)
+    if votes.size:
+        words = _block_words(len(votes), functions * (1 + digits))
+        planes = np.empty((1 + digits, functions, words), dtype=np.uint64)
+        room = np.empty((4, functions, words), dtype=np.uint64)
+        for start in range(0, len(votes), words * WORD_BITS):
+            loops.pack(_whole_words(votes[start : start + words * WORD_BITS], words), planes, room)
+            loops.count_votes(planes, counts, room)
+            loops.count_pairs(planes, together, apart, room)
     same = together - apart
     return PairCounts(counts, together + together.T, same + same.T)
+
+
+def _block_words(items: int, rows_of_bits: int) -> int:
+    """Return how many words to take at a time, so that blocks are about equal."""
+    most = max(1, min(BLOCK_WORDS, BLOCK_CELLS // rows_of_bits))
+    words = -(-items // WORD_BITS)
+    return -(-words // -(-words // most))
+
+
+def _whole_words(votes: NDArray[np.int8], words: int) -> NDArray[np.int8]:
+    """Return votes of 64 * words items; those there are not abstain."""
+    if len(votes) == words * WORD_BITS:
+        return votes
+    whole = np.full((words * WORD_BITS, votes.shape[1]), ABSTAIN, dtype=np.int8)
+    whole[: len(votes)] = votes
+    return whole
 
 
 def count_listed_pairs(votes: NDArray[np.int8], classes: int) -> PairCounts:
@@ -184,40 +203,77 @@ def _digits(classes: int) -> int:
     return (classes - 1).bit_length()
 
 
-def _pack(votes: NDArray[np.int8], planes: Words) -> None:
-    """Fill the planes; see BitLoops."""
-    columns = np.full((votes.shape[1], planes.shape[2] * WORD_BITS), ABSTAIN, dtype=np.int8)
-    for column, votes_of_one in zip(columns, votes.T, strict=True):
-        column[: len(votes)] = votes_of_one  # one by one: twice as fast as the transpose
-    # the first bit of a byte is a word's last: what order the items have does not matter
-    planes[0] = np.packbits(columns != ABSTAIN, axis=1).view(np.uint64)
-    for place, plane in enumerate(planes[1:]):
-        plane[:] = np.packbits(columns & np.int8(1 << place), axis=1).view(np.uint64)
+def _pack(votes: NDArray[np.int8], planes: Words, room: Words) -> None:
+    """Fill the planes; see BitLoops.
+
+    Eight items at once, one from each eighth of the block: a bit of a vote each, beside each other
+    in a byte. The votes stay where they are until then, and only an eighth is left to turn from
+    rows to columns. What order the items have does not matter.
+    """
+    eighths = by_eighths(votes)
+    packed, bits = room[0].ravel(), room[1].ravel()
+    for plane, place in zip(planes, bit_places(len(planes)), strict=True):
+        ones = LOWEST_BITS << np.uint64(place)
+        packed[:] = 0
+        for item, words in enumerate(eighths):
+            np.bitwise_and(words, ones, out=bits)
+            if item < place:
+                np.right_shift(bits, np.uint64(place - item), out=bits)
+            elif item > place:
+                np.left_shift(bits, np.uint64(item - place), out=bits)
+            np.bitwise_or(packed, bits, out=packed)
+        plane.view(np.uint8)[:] = packed.view(np.uint8).reshape(-1, votes.shape[1]).T
+    np.invert(planes[0], out=planes[0])
 
 
-def _count_votes(planes: Words, counts: Counts) -> None:
+def by_eighths(votes: NDArray[np.int8]) -> Words:
+    """Return the bytes of each eighth of the rows, 64 of which come in words, as words."""
+    return votes.reshape(8, -1).view(np.uint64)
+
+
+def bit_places(planes: int) -> tuple[int, ...]:
+    """Return which bit of a vote a plane holds: the sign, which abstentions have, then digits."""
+    return (7, *range(planes - 1))
+
+
+def _count_votes(planes: Words, counts: Counts, room: Words) -> None:
     """Add to the counts; see BitLoops."""
-    for vote in range(counts.shape[1]):
-        who = planes[0]
+    who, ones = room[0], room[3].view(np.uint8)
+    voted = _ones(planes[0], ones)
+    counts[:, 0] += voted
+    for vote in range(1, counts.shape[1]):
+        who[:] = planes[0]
         for place, digit in enumerate(planes[1:]):
-            who = who & (digit if vote >> place & 1 else ~digit)
-        counts[:, vote] += _ones(who)
+            if vote >> place & 1:
+                np.bitwise_and(who, digit, out=who)
+            else:
+                np.bitwise_or(who, digit, out=who)
+                np.bitwise_xor(who, digit, out=who)
+        found = _ones(who, ones)
+        counts[:, vote] += found
+        counts[:, 0] -= found
 
 
-def _count_pairs(planes: Words, together: Counts, apart: Counts) -> None:
+def _count_pairs(planes: Words, together: Counts, apart: Counts, room: Words) -> None:
     """Add to the pairs; see BitLoops."""
     voted, first, *others = planes
+    ones = room[3].view(np.uint8)
     for j in range(len(voted) - 1):
-        both = voted[j] & voted[j + 1 :]
-        together[j, j + 1 :] += _ones(both)
-        differ = first[j] ^ first[j + 1 :]
+        later = slice(j + 1, None)
+        both, differ, digits = room[:3, later]
+        np.bitwise_and(voted[later], voted[j], out=both)
+        together[j, later] += _ones(both, ones)
+        np.bitwise_xor(first[later], first[j], out=differ)
         for digit in others:
-            differ |= digit[j] ^ digit[j + 1 :]
-        differ &= both
-        apart[j, j + 1 :] += _ones(differ)
+            np.bitwise_xor(digit[later], digit[j], out=digits)
+            np.bitwise_or(differ, digits, out=differ)
+        np.bitwise_and(differ, both, out=differ)
+        apart[j, later] += _ones(differ, ones)
 
 
-def _ones(bits: Words) -> Counts:
+def _ones(bits: Words, room: NDArray[np.uint8]) -> Counts:
     """Count the ones along the last axis, of BLOCK_WORDS words at most."""
-    ones = np.bitwise_count(bits).sum(axis=-1, dtype=np.uint16)
-    return np.asarray(ones, dtype=np.int64)
+    rows, words = bits.shape
+    ones = room.ravel()[: rows * words].reshape(rows, words)
+    np.bitwise_count(bits, out=ones)
+    return np.asarray(ones.sum(axis=-1, dtype=np.uint16), dtype=np.int64)

@@ -67,15 +67,6 @@ class VoteSummary:
         """Number of classes, k."""
         return int(self.counts.shape[1])
 
-    @property
-    def pair_classes(self) -> NDArray[np.int64] | None:
-        """None: which classes met per pair is not summed; each function's own shares stand in.
-
-        It would triple what a device uploads and what one item changes; on every vote set we tried
-        the fit was the same.
-        """
-        return None
-
     @classmethod
     def empty(cls, *, functions: int, classes: int) -> "VoteSummary":
         """Return the summary of no items, the start of every sum."""

@@ -14,6 +14,7 @@ from fieldvote.errors import InputError, ShapeError
 
 ABSTAIN = -1
 MOST_CLASSES = 127  # votes are int8
+LOWEST_BITS = np.uint64(0x0101010101010101)  # of each byte
 BLOCK_ROWS = 16_384  # blocks stay within a near cache, and are long enough that calls cost little
 
 

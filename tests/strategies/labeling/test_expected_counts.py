@@ -39,7 +39,7 @@ def test_any_sharding_gives_the_same_bits(pieces: int, one_class: bool) -> None:
         else known_votes(1, items=3_000, functions=12, classes=3, copies=3)
     )
     whole = parameters([known.votes], known, rounds=3)
-    for seed in range(5):
+    for seed in range(4 if pieces < 30 else 2):
         dealt = shard(np.random.default_rng([seed, pieces]), known.votes, pieces)
         assert parameters(dealt, known, rounds=3) == whole
 
@@ -159,12 +159,11 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         ExpectedCounts.from_vector(np.zeros(3, dtype=np.int64), model=model)
 
 
-@settings(deadline=None, max_examples=4)
-@given(seed=st.integers(0, 2**32), pieces=st.sampled_from([10, 100, 1_000]))
-def test_up_to_a_thousand_shards_fit_the_same_bits(seed: int, pieces: int) -> None:
+@pytest.mark.parametrize("pieces", [10, 100, 1_000])
+def test_up_to_a_thousand_shards_fit_the_same_bits(pieces: int) -> None:
     known = known_votes(9, items=2_500, functions=8, classes=3, copies=2)
-    dealt = shard(np.random.default_rng(seed), known.votes, pieces)
-    assert parameters(dealt, known, rounds=2) == parameters([known.votes], known, rounds=2)
+    dealt = shard(np.random.default_rng(pieces), known.votes, pieces)
+    assert parameters(dealt, known, rounds=1) == parameters([known.votes], known, rounds=1)
 
 
 def test_every_item_with_a_vote_counts_once_whatever_is_rounded() -> None:

@@ -1,17 +1,20 @@
 """Compiled kernels give the bits of the numpy ones."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from fieldvote.errors import MissingExtraError
 from strategies.labeling import LabelModel, VoteSummary
 from strategies.labeling.expected_counts import expected_counts
 from strategies.labeling.incidence import Incidence
 from strategies.labeling.kernels import NUMPY, Kernels, compiled
+from strategies.labeling.leave_one_out import leave_one_out
 from tests.strategies.labeling.made_votes import any_votes
 
 
@@ -21,11 +24,17 @@ def numba() -> Kernels:
     return compiled()
 
 
+def numba_lay_out(votes: NDArray[np.int8], classes: int, size: int | None) -> Incidence:
+    from strategies.labeling import numba_tokens
+
+    return numba_tokens.lay_out(votes, classes, pattern_functions=size)
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     seed=st.integers(0, 2**32),
     items=st.integers(0, 400),
-    functions=st.integers(0, 9),
+    functions=st.integers(0, 12),
     classes=st.integers(2, 9),
     silence=st.sampled_from([0.0, 0.5, 0.97]),
     size=st.sampled_from([None, 0, 1, 2]),
@@ -45,15 +54,28 @@ def test_compiled_kernels_equal_the_numpy_ones_bit_for_bit(
     summary = VoteSummary.from_votes(votes, classes=classes)
     assert VoteSummary.from_votes(votes, classes=classes, kernels=numba) == summary
     model = LabelModel.fit(summary)
-    laid = Incidence.of(votes, classes, pattern_functions=size if functions else 0)
+    functions_each = size if functions else 0
+    for used in (NUMPY, numba):
+        laid = Incidence.of(votes, classes, pattern_functions=functions_each)
+        twin = numba_lay_out(votes, classes, functions_each)
+        assert twin.counts.tolist() == laid.counts.tolist()
+        # either kernels read what either laid out
+        counts, twins = (expected_counts(model, each, kernels=used) for each in (laid, twin))
+        assert counts.to_vector().tobytes() == twins.to_vector().tobytes()
     counts, twins = (expected_counts(model, laid, kernels=used) for used in (NUMPY, numba))
     assert counts.to_vector().tobytes() == twins.to_vector().tobytes()
-    damping = float(rng.random())
-    one, other = (
-        used.probabilities(model.evidence, laid, prior=model.prior, damping=damping)
-        for used in (NUMPY, numba)
-    )
+    values = rng.integers(0, 1 << 32, functions * classes).astype(np.float64)
+    sums, others = (used.row_sums(values, laid) for used in (NUMPY, numba))
+    assert sums.tobytes() == others.tobytes()
+    damped = replace(model, damping=float(rng.random()))
+    one, other = (damped.predict(votes, kernels=used) for used in (NUMPY, numba))
     assert one.tobytes() == other.tobytes()
+    copies = np.zeros((functions, functions), dtype=np.bool_)
+    losses, twin_losses = (
+        leave_one_out(model, each, copies=copies, one_in=2, kernels=used)
+        for each, used in ((votes, NUMPY), (laid, numba))
+    )
+    assert losses.to_vector().tobytes() == twin_losses.to_vector().tobytes()
 
 
 def test_many_items_are_equal_too(numba: Kernels) -> None:
@@ -63,6 +85,18 @@ def test_many_items_are_equal_too(numba: Kernels) -> None:
     assert VoteSummary.from_votes(votes, classes=3, kernels=numba) == summary
     model = LabelModel.fit(summary)
     counts, twins = (expected_counts(model, votes, kernels=used) for used in (NUMPY, numba))
+    assert counts.to_vector().tobytes() == twins.to_vector().tobytes()
+
+
+def test_more_votes_than_sixteen_bits_number_are_equal_too(numba: Kernels) -> None:
+    votes = any_votes(np.random.default_rng(2), items=5, functions=5_000, classes=14)
+    model = replace(
+        LabelModel.fit(VoteSummary.from_votes(votes[:, :2], classes=14)),
+        accuracies=np.full(5_000, 0.7),
+        weights=np.ones(5_000),
+    )
+    counts, twins = (expected_counts(model, votes, kernels=used) for used in (NUMPY, numba))
+    assert counts.right.sum() > 0
     assert counts.to_vector().tobytes() == twins.to_vector().tobytes()
 
 

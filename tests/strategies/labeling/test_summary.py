@@ -132,7 +132,7 @@ def test_a_device_with_many_items_uploads_a_small_summary(
     assert field_sizes(reply)["votes"] <= most
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 2**32), pieces=st.sampled_from([1, 10, 100, 1_000]))
 def test_up_to_a_thousand_shards_sum_to_the_same_bits(seed: int, pieces: int) -> None:
     rng = np.random.default_rng(seed)
