@@ -12,7 +12,7 @@ from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, AnswersReply, Su
 from fieldvote.releases import TrialReply
 from privacy.sealing import SigningKey, seal
 from strategies.aggregation.sketch import HeadSums, sketch_length
-from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.new_columns import new_anchors, new_votes
 from strategies.representation import Moments
 
 KEY_BYTES = 32
@@ -129,8 +129,6 @@ def can_teach(reply: AnswersReply, shapes: Shapes, answers: int, width: int) -> 
 def can_try(reply: TrialReply, *, task: str, functions: int, brought: int, classes: int) -> bool:
     """Return whether a device can have said this of a release's new functions.
 
-    Nothing is counted of two old functions: those columns were summed before.
-
     Args:
         reply: What it said.
         task: Digest of the release's task.
@@ -141,31 +139,15 @@ def can_try(reply: TrialReply, *, task: str, functions: int, brought: int, class
     vectors = (reply.seen, reply.votes, reply.anchors, reply.errors, reply.micros)
     if not reply.items:
         return not reply.task and not any(len(vector) for vector in vectors)
-    votes = VoteSummary.vector_length(functions=functions, classes=classes)
-    anchors = classes + functions * classes**2
-    old, most = functions - brought, reply.items
+    votes = int(new_votes(functions, brought, classes=classes).sum())
+    anchors = int(new_anchors(functions, brought, classes=classes).sum())
+    most = reply.items
     return (
         0 < most <= MOST_ITEMS
         and reply.task == task
-        and are_counts(reply.seen, functions, most=most)
-        and not reply.seen[:old].any()
+        and are_counts(reply.seen, brought, most=most)
         and are_counts(reply.votes, votes, most=most)
-        and reply.votes[0] == 0
         and are_counts(reply.anchors, anchors, most=MOST_ITEMS)
-        and not reply.anchors[:classes].any()
         and are_counts(reply.errors, brought, most=most)
         and are_counts(reply.micros, brought, most=_MOST_MICROS)
-        and _holds_nothing_old(reply, functions, old, classes)
-    )
-
-
-def _holds_nothing_old(reply: TrialReply, functions: int, old: int, classes: int) -> bool:
-    """Return whether no count is of old functions alone."""
-    votes = VoteSummary.from_vector(reply.votes, functions=functions, classes=classes)
-    anchors = AnchorSummary.from_vector(reply.anchors, functions=functions, classes=classes)
-    return not (
-        votes.counts[:old].any()
-        or votes.co_votes[:old, :old].any()
-        or votes.agreements[:old, :old].any()
-        or anchors.tables[:old].any()
     )

@@ -1,8 +1,8 @@
 """What an agent is made of."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class AgentParts:
         rng: Makes the random stream of a purpose and a round.
         arrive: Takes a piece of a new task.
         propose: Returns the task of a trial if its owner signed it, None if it is not newer.
+        pins: The Python functions that may run here, also in a trial: entry point and digest.
         clock_s: What functions are timed by; it only goes forward.
     """
 
@@ -48,4 +49,5 @@ class AgentParts:
     rng: Callable[[str, int], np.random.Generator]
     arrive: Callable[[BundleRequest], BundleReply] | None = None
     propose: Callable[[TrialRequest], Task | None] | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
     clock_s: Callable[[], float] = time.perf_counter

@@ -124,6 +124,7 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 evaluates=settings.evaluates,
                 rng=_system_rng(),
                 arrive=arrivals.take,
+                pins=dict(settings.python_functions),
                 propose=lambda request: proposed(
                     files, request, trusted=trusted, newest=newest_version(pool)
                 ),

@@ -78,14 +78,14 @@ def _filled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def items_of(
-    payloads: Sequence[bytes], task_input: TaskInput, probabilities: NDArray[np.float64]
+    payloads: Sequence[bytes], task_input: TaskInput, probabilities: NDArray[np.float64] | None
 ) -> Items:
     """Return items as labeling functions see them.
 
     Args:
         payloads: As the pool keeps them; n of them.
         task_input: What an item of the task is.
-        probabilities: What the model says of them. Shape (n, k).
+        probabilities: What the model says of them. Shape (n, k); None where no function asks it.
     """
     if isinstance(task_input, TextInput):
         return Items(texts=texts_of(payloads), probabilities=probabilities)

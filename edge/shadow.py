@@ -9,7 +9,7 @@ Rules it keeps:
 - A version that was summed is not summed again, whoever asks and however often.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,11 @@ from edge.labeling import CompiledFunctions, Items, compile_functions
 from edge.pool import Pool
 from edge.sums import enter, released
 from fieldvote.errors import SignatureError
+from fieldvote.functions import LabelingFunction, Source
 from fieldvote.releases import TrialReply, TrialRequest
 from fieldvote.task import FUNCTIONS_FILE, Task
 from strategies.labeling import AnchorSummary
+from strategies.new_columns import new_anchors, new_votes
 
 _TIMED = 1000  # items a function is timed on
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -40,6 +42,7 @@ class Shadow:
         pool: Its items.
         votes: How its own functions voted. Shape (n, m).
         items: Items at these positions, as functions read them.
+        pins: The Python functions that may run here.
         clock_s: A clock that only goes forward.
     """
 
@@ -47,6 +50,7 @@ class Shadow:
     pool: Pool
     votes: NDArray[np.int8]
     items: Callable[[NDArray[np.int64]], Items]
+    pins: Mapping[str, str]
     clock_s: Callable[[], float]
 
 
@@ -116,13 +120,23 @@ def try_release(
     if next_task is None:
         return nothing_new(request), lambda: None
     task, payloads = parts.task, parts.pool.payloads()
-    says = parts.scorer.score(model_inputs(payloads, task.input)).probabilities
+    says: NDArray[np.float64] | None = None
+    if any(function.reads is Source.PROBABILITIES for function in next_task.functions):
+        scores = parts.scorer.score(model_inputs(payloads, task.input))
+        says = scores.probabilities.astype(np.float64)
 
     def items(places: NDArray[np.int64]) -> Items:
         chosen = [payloads[place] for place in places]
-        return items_of(chosen, task.input, says[places].astype(np.float64))
+        return items_of(chosen, task.input, None if says is None else says[places])
 
-    shadow = Shadow(task=task, pool=parts.pool, votes=votes, items=items, clock_s=parts.clock_s)
+    shadow = Shadow(
+        task=task,
+        pool=parts.pool,
+        votes=votes,
+        items=items,
+        pins=parts.pins,
+        clock_s=parts.clock_s,
+    )
     return shadow_votes(shadow, request, next_task)
 
 
@@ -140,7 +154,7 @@ def shadow_votes(
         for state, places in released(shadow.pool).items()
         if state.covers(own) and not state.covers(versions)
     }
-    compiled = compile_functions(next_task.functions, next_task.input, next_task.classes)
+    compiled = _compiled(shadow, next_task, next_task.functions)
     votes = np.full((len(shadow.votes), len(versions)), -1, dtype=np.int8)
     votes[:, : len(own)] = shadow.votes
     errors = np.zeros(len(new), dtype=np.int64)
@@ -156,9 +170,9 @@ def shadow_votes(
         round=request.round,
         task=next_task.digest,
         items=len(delta.places),
-        seen=delta.seen,
-        votes=delta.votes.to_vector(),
-        anchors=anchors.to_vector(),
+        seen=delta.seen[len(own) :],
+        votes=delta.votes.to_vector()[new_votes(len(versions), len(new), classes=classes)],
+        anchors=anchors.to_vector()[new_anchors(len(versions), len(new), classes=classes)],
         errors=errors,
         micros=_timed(shadow, next_task, new, delta),
     )
@@ -168,6 +182,13 @@ def shadow_votes(
         enter(shadow.pool, answered, versions, "anchored")
 
     return reply, change
+
+
+def _compiled(
+    shadow: Shadow, task: Task, functions: Sequence[LabelingFunction]
+) -> CompiledFunctions:
+    """Return some functions of a release, ready to vote."""
+    return compile_functions(functions, task.input, task.classes, pins=shadow.pins)
 
 
 def _vote(
@@ -205,7 +226,7 @@ def _timed(shadow: Shadow, next_task: Task, new: list[int], delta: VoteDelta) ->
     items = shadow.items(delta.places[:_TIMED])
     took = []
     for j in new:
-        alone = compile_functions([next_task.functions[j]], next_task.input, next_task.classes)
+        alone = _compiled(shadow, next_task, [next_task.functions[j]])
         began_s = shadow.clock_s()
         alone.vote(items)
         took.append(round((shadow.clock_s() - began_s) * 1e9 / max(len(items), 1)))

@@ -30,16 +30,17 @@ class TrialRequest:
 class TrialReply:
     """What the new functions said, beside the old ones and each other.
 
-    Columns are the functions of the device's task, then those of the next that are new to it, each
-    in their file's order. Of two old functions nothing is counted: their sums were sent before.
+    Summaries are over the functions of the device's task, then those of the next that are new to
+    it, each in their file's order; only the numbers that are about a new function travel, see
+    strategies.new_columns. The rest was sent before.
 
     Attributes:
         round: Number of the release.
         task: Digest of the next task; empty where there was nothing to add.
         items: How many items the sums are over; an item adds to each count once in its life.
-        seen: On how many of them each function voted or abstained. Shape (columns,).
-        votes: Vote summary as a vector.
-        anchors: Anchor summary of answered items as a vector; counts no item again.
+        seen: On how many of them each new function voted or abstained.
+        votes: Numbers of a vote summary.
+        anchors: Numbers of an anchor summary of answered items.
         errors: How many items each new function could not answer for.
         micros: What a new function takes on a thousand items, in microseconds.
     """

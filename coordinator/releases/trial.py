@@ -13,6 +13,7 @@ from fieldvote.releases import TrialReply, TrialRequest
 from fieldvote.rng import stream
 from fieldvote.task import FUNCTIONS_FILE, Task
 from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.new_columns import new_anchors, new_votes, spread
 
 
 def chosen(training: Sequence[DeviceId], state: ReleaseState, seed: int) -> list[DeviceId]:
@@ -52,7 +53,7 @@ def conduct_of(replies: Sequence[TrialReply], brought: int) -> Conduct:
         devices=len(replies),
         items=sum(reply.items for reply in told),
         timed=len(told),
-        seen=sum((reply.seen[-brought:] for reply in told), start=nothing),
+        seen=sum((reply.seen for reply in told), start=nothing),
         errors=sum((reply.errors for reply in told), start=nothing),
         micros=sum((reply.micros for reply in told), start=nothing),
     )
@@ -60,15 +61,20 @@ def conduct_of(replies: Sequence[TrialReply], brought: int) -> Conduct:
 
 def sums_of(replies: Sequence[TrialReply], before: Task, brought: Sequence[str]) -> KeyedSums:
     """Return what replies add to the sums by version."""
-    versions = (*before.versions, *brought)
-    shape = {"functions": len(versions), "classes": len(before.classes)}
-    total = KeyedSums.empty(versions, classes=len(before.classes))
+    versions, classes = (*before.versions, *brought), len(before.classes)
+    shape = {"functions": len(versions), "classes": classes}
+    of_votes = new_votes(len(versions), len(brought), classes=classes)
+    of_anchors = new_anchors(len(versions), len(brought), classes=classes)
+    total = KeyedSums.empty(versions, classes=classes)
     for reply in replies:
         if reply.items:
+            votes, anchors = spread(reply.votes, of_votes), spread(reply.anchors, of_anchors)
+            seen = np.zeros(len(versions), dtype=np.int64)
+            seen[len(before.versions) :] = reply.seen
             total += KeyedSums(
                 versions=versions,
-                votes=VoteSummary.from_vector(reply.votes, **shape),
-                anchors=AnchorSummary.from_vector(reply.anchors, **shape),
-                seen=reply.seen,
+                votes=VoteSummary.from_vector(votes, **shape),
+                anchors=AnchorSummary.from_vector(anchors, **shape),
+                seen=seen,
             )
     return total

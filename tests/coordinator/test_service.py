@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.releases.asking import RELEASE, ReleaseCommand
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.events import Abandoned, Event, Planned, dump_event
 from coordinator.service import (
@@ -94,6 +95,15 @@ def test_a_campaign_is_finished_when_its_last_round_is_over_and_no_other_is_open
     assert not is_finished(settings)
     begin(settings, Abandoned(round=1, reason="enough"))
     assert is_finished(settings)
+
+
+def test_a_campaign_is_not_finished_while_a_release_is_asked_for(tmp_path: Path) -> None:
+    settings = CoordinatorSettings.load(write(tmp_path, "rounds = 1"))
+    begin(settings, first_plan(1), Abandoned(round=1, reason="enough"))
+    assert is_finished(settings)
+    with closing(open_store(settings)) as store:
+        store.owe("one", RELEASE, ReleaseCommand(what="promote", number=1).to_json())
+    assert not is_finished(settings)
 
 
 def test_the_status_of_a_campaign_that_has_just_begun_is_nothing_yet(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fieldvote.errors import RefusalError, SettingsError, SignatureError, TaskEr
 from fieldvote.records import DeviceId, SurveyReply, decode, encode
 from fieldvote.releases import TrialReply, TrialRequest
 from strategies.labeling import AnchorSummary, VoteSummary
+from strategies.new_columns import new_anchors, new_votes, spread
 from tests.coordinator.releases.signed import (
     A2,
     A_LOW,
@@ -70,8 +71,9 @@ def test_a_trial_counts_what_is_new_beside_what_is_old_and_nothing_old_alone(
 ) -> None:
     reply = phone.attempt(trial_of(TASK, NEXT))
     assert (reply.task, reply.items) == (AFTER.digest, 12)
-    assert reply.seen.tolist() == [0, 0, 12, 12]
-    votes = VoteSummary.from_vector(reply.votes, functions=4, classes=2)
+    assert reply.seen.tolist() == [12, 12]
+    numbers = spread(reply.votes, new_votes(4, 2, classes=2))
+    votes = VoteSummary.from_vector(numbers, functions=4, classes=2)
     other = make_agent(phone.pool, 1, False, task=AFTER)
     joint = np.concatenate([phone.agent.votes, other.votes[:, [0, 2]]], axis=1)
     whole = VoteSummary.from_votes(joint, classes=2)
@@ -133,7 +135,7 @@ def test_an_item_that_comes_later_is_all_that_a_later_trial_is_about(phone: Phon
     later = make_agent(pool, 1, False, task=TASK, propose=proposer(FIRST, 3))
     later.handle(encode(survey_of(TASK, number=2)))
     reply = decode(later.handle(encode(trial_of(TASK, NEXT, number=2))), TrialReply)
-    assert (reply.items, reply.seen.tolist()) == (1, [0, 0, 1, 1])
+    assert (reply.items, reply.seen.tolist()) == (1, [1, 1])
 
 
 def lies() -> dict[str, tuple[TrialRequest, type[Exception]]]:
@@ -221,9 +223,28 @@ def test_answers_given_before_are_counted_once_for_a_new_version(phone: Phone) -
         pool.answer(place, place % 2, 1)
     enter(pool, np.array([0, 3]), TASK.versions, "anchored")
     reply = phone.attempt(trial_of(TASK, NEXT))
-    anchors = AnchorSummary.from_vector(reply.anchors, functions=4, classes=2)
+    numbers = spread(reply.anchors, new_anchors(4, 2, classes=2))
+    anchors = AnchorSummary.from_vector(numbers, functions=4, classes=2)
     other = make_agent(pool, 1, False, task=AFTER).votes[[0, 3]][:, [0, 2]]
     expected = AnchorSummary.from_votes(other, np.array([0, 1]), classes=2)
     assert anchors.items.tolist() == [0, 0]
     assert anchors.tables[:2].sum() == 0
     assert anchors.tables[2:].tolist() == expected.tables.tolist()
+
+
+MODEL_RULE = (
+    b'[[function]]\nid = "sure"\nkind = "model"\nclass = "high"\nowner = "test"\nminimum = 0.4\n'
+)
+
+
+def test_a_function_that_reads_the_model_is_given_what_the_model_says(phone: Phone) -> None:
+    reply = phone.attempt(trial_of(TASK, signed((A, B, MODEL_RULE), 4)))
+    assert reply.seen.tolist() == [12]
+    assert reply.errors.tolist() == [0]
+    after = task_of(signed((A, B, MODEL_RULE), 4))
+    votes = make_agent(phone.pool, 1, False, task=after).votes
+    numbers = spread(reply.votes, new_votes(3, 1, classes=2))
+    found = VoteSummary.from_vector(numbers, functions=3, classes=2)
+    assert (
+        found.counts[2].tolist() == np.bincount(votes[:, 2][votes[:, 2] >= 0], minlength=2).tolist()
+    )

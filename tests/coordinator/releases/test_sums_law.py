@@ -299,6 +299,28 @@ def test_a_trial_adds_what_is_new_and_nothing_twice() -> None:
     assert fleet.ledger.whole().select(TASKS[2].versions).seen.tolist() == [18, 18, 18]
 
 
+def test_an_answer_anchors_each_version_once_whichever_way_it_came_to_it() -> None:
+    fleet = Fleet()
+    for phone in fleet.phones:
+        fleet.survey(phone, lost=False)
+        for place in range(ITEMS - 1):
+            fleet.answer(phone, place)
+    fleet.attempt(fleet.phones[0], 2)  # the first device anchors the new versions in the trial
+    fleet.promote(2)
+    for phone in fleet.phones:
+        phone.take(2)
+        fleet.answer(phone, ITEMS - 1)  # the others with their next answer
+    whole = fleet.ledger.whole()
+    assert same(whole, brute_force(fleet, whole.versions))
+    own = whole.select(TASKS[2].versions).anchors
+    assert own.items.sum() == ITEMS * DEVICES
+    expected = AnchorSummary.empty(functions=3, classes=2)
+    for phone in fleet.phones:
+        answers = phone.pool.column("answer")
+        expected += AnchorSummary.from_votes(phone.agent.votes, answers, classes=2)
+    assert own == expected
+
+
 def test_releases_of_one_task_are_one_family() -> None:
     assert len({task.family for task in TASKS}) == 1
     assert len({task.digest for task in TASKS}) == len(SETS) - 1

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from coordinator.labels.desk import Labeling
 from coordinator.releases.asking import RELEASE, ReleaseCommand, check_proposal
 from coordinator.releases.driver import Releases
 from coordinator.releases.machine import ReleaseState
 from coordinator.releases.tasks import current_task, kept_bundle
 from coordinator.rounds.scheduler import Scheduler
-from coordinator.settings import CampaignSettings, ReleaseSettings
+from coordinator.settings import CampaignSettings, PaceSettings, ReleaseSettings
 from coordinator.store.campaign import Store, open_store
 from coordinator.transport import Transport
 from edge.agent import Agent
@@ -76,9 +77,13 @@ class World:
         rounds: int = 3,
         place: Path | None = None,
         first: Bundle = FIRST,
+        labeling: Labeling | None = None,
+        open_rounds: int = 1,
     ) -> None:
-        self.settings: CampaignSettings = settings_with(releases=limits, exchanges=2)
-        self.first = first
+        self.settings: CampaignSettings = settings_with(
+            releases=limits, exchanges=2, pace=PaceSettings(open_rounds=open_rounds)
+        )
+        self.first, self.labeling = first, labeling
         self.rounds, self.said = rounds, list[str]()
         fleet = make_fleet(training=training, held_out=1, items=items, folder=place)
         self.phones = {
@@ -103,7 +108,7 @@ class World:
             clock=self.clock,
             task=task,
         )
-        parts = replace(parts, answers_wait_s=60.0)
+        parts = replace(parts, answers_wait_s=60.0, labeling=self.labeling or parts.labeling)
         return Scheduler(parts, say=self.said.append, rounds=self.rounds, updates=self)
 
     def bring(self, devices: Collection[DeviceId]) -> None:
