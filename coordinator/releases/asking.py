@@ -1,8 +1,7 @@
 """What people ask of releases: kept in the store, and done by whoever leads the campaign."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +11,13 @@ from coordinator.releases.machine import Phase, ReleaseState, replay
 from coordinator.releases.tasks import check_release, current_task, kept_bundle, task_in
 from coordinator.rounds.clock import Clock
 from coordinator.store.campaign import Store
+from coordinator.store.written import ask_leader, dump_wish, load_wish
 from fieldvote.bundle import MANIFEST_FILE, Bundle, unpack
-from fieldvote.errors import DataError, InputError, SettingsError
-from fieldvote.settings import parse_settings
+from fieldvote.errors import InputError
 from fieldvote.task import Task
 
 RELEASE = "release"
 """What the store calls such a row among what it owes."""
-_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,7 @@ class ReleaseCommand:
 
     def to_json(self) -> bytes:
         """Return this as the store keeps it."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return dump_wish(self)
 
     @staticmethod
     def from_json(body: bytes) -> "ReleaseCommand":
@@ -53,10 +51,7 @@ class ReleaseCommand:
         Raises:
             DataError: it is no command of this program's.
         """
-        try:
-            return parse_settings(json.loads(body), ReleaseCommand, "a command")
-        except (ValueError, SettingsError) as err:
-            raise DataError(f"the store holds a command that cannot be read: {err}") from err
+        return load_wish(body, ReleaseCommand)
 
 
 def releases_of(store: Store) -> dict[int, ReleaseState]:
@@ -166,16 +161,9 @@ def ask(
     """
     if command.what != "propose":
         check_command(releases_of(store), command)
-    key = f"{RELEASE} {entropy(8).hex()}"
-    with store.transaction():
-        store.owe(key, RELEASE, command.to_json())
-    waited_s = 0.0
-    while any(row.key == key for row in store.owed()):
-        if waited_s >= wait_s:
-            return False
-        clock.sleep(_LOOK_S)
-        waited_s += _LOOK_S
-    return True
+    return ask_leader(
+        store, RELEASE, command.to_json(), wait_s=wait_s, sleep=clock.sleep, entropy=entropy
+    )
 
 
 def _version(bundle: Bundle) -> int | None:

@@ -3,13 +3,12 @@
 Its exchange with devices is told with the events of rounds: asked, extended, closed.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from coordinator.rounds.events import Asked, Closed, Extended
-from fieldvote.errors import SettingsError, StoreError
-from fieldvote.settings import parse_settings
+from coordinator.store.written import dump_event as dump_event  # as its events are read
+from coordinator.store.written import load_event as load
 
 STREAM = "releases"
 Decider = Literal["rule", "person"]
@@ -96,20 +95,10 @@ EVENTS: dict[str, type[ReleaseEvent]] = {
 """Every event by its name in the stream."""
 
 
-def dump_event(event: ReleaseEvent) -> tuple[str, str]:
-    """Return an event's kind and its body as canonical JSON."""
-    return type(event).__name__, json.dumps(asdict(event), sort_keys=True, separators=(",", ":"))
-
-
 def load_event(kind: str, body: str) -> ReleaseEvent:
     """Undo dump_event.
 
     Raises:
         StoreError: the store holds an event this program does not know.
     """
-    if kind not in EVENTS:
-        raise StoreError(f"the store holds an event '{kind}' this program does not know")
-    try:
-        return parse_settings(json.loads(body), EVENTS[kind], f"event '{kind}'")
-    except (ValueError, SettingsError) as err:
-        raise StoreError(f"the store holds a '{kind}' that cannot be read: {err}") from err
+    return load(kind, body, EVENTS)

@@ -4,9 +4,8 @@ The command that a person types may run anywhere the store can be reached; only 
 a round. What it did is in the stream, with the reason that was given.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from coordinator.rounds.campaign import CampaignState, load_state
@@ -14,12 +13,11 @@ from coordinator.rounds.clock import Clock
 from coordinator.rounds.events import RoundKind
 from coordinator.rounds.machine import HELD, served
 from coordinator.store.campaign import Store
-from fieldvote.errors import DataError, InputError, SettingsError
-from fieldvote.settings import parse_settings
+from coordinator.store.written import ask_leader, dump_wish, load_wish
+from fieldvote.errors import InputError
 
 COMMAND = "command"
 """What the store calls such a row among what it owes."""
-_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ class Command:
 
     def to_json(self) -> bytes:
         """Return this as the store keeps it."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return dump_wish(self)
 
     @staticmethod
     def from_json(body: bytes) -> "Command":
@@ -51,11 +49,7 @@ class Command:
         Raises:
             DataError: it is no command of this program's.
         """
-        try:
-            found = {key: value for key, value in json.loads(body).items() if value is not None}
-            return parse_settings(found, Command, "a command")
-        except (ValueError, AttributeError, SettingsError) as err:
-            raise DataError(f"the store holds a command that cannot be read: {err}") from err
+        return load_wish(body, Command)
 
 
 def ask(
@@ -74,16 +68,9 @@ def ask(
         InputError: the round is not where that can be done.
     """
     check(load_state(store)[1], command)
-    key = f"{COMMAND} {entropy(8).hex()}"
-    with store.transaction():
-        store.owe(key, COMMAND, command.to_json())
-    waited_s = 0.0
-    while any(row.key == key for row in store.owed()):
-        if waited_s >= wait_s:
-            return False
-        clock.sleep(_LOOK_S)
-        waited_s += _LOOK_S
-    return True
+    return ask_leader(
+        store, COMMAND, command.to_json(), wait_s=wait_s, sleep=clock.sleep, entropy=entropy
+    )
 
 
 def check(campaign: CampaignState, command: Command) -> None:

@@ -4,12 +4,11 @@ Every decision that hung on chance, on a clock or on who answered is in here wit
 that reading the stream again never decides again.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from fieldvote.errors import SettingsError, StoreError
-from fieldvote.settings import parse_settings
+from coordinator.store.written import dump_event as dump_event  # as its events are read
+from coordinator.store.written import load_event as load
 
 RoundKind = Literal["ordinary", "incident"]
 ExchangeName = Literal[
@@ -329,20 +328,10 @@ EVENTS: dict[str, type[Event]] = {event.__name__: event for event in get_args(Ev
 """Every event by its name in the stream."""
 
 
-def dump_event(event: Event) -> tuple[str, str]:
-    """Return an event's kind and its body as canonical JSON."""
-    return type(event).__name__, json.dumps(asdict(event), sort_keys=True, separators=(",", ":"))
-
-
 def load_event(kind: str, body: str) -> Event:
     """Undo dump_event.
 
     Raises:
         StoreError: the store holds an event this program does not know.
     """
-    if kind not in EVENTS:
-        raise StoreError(f"the store holds an event '{kind}' this program does not know")
-    try:
-        return parse_settings(json.loads(body), EVENTS[kind], f"event '{kind}'")
-    except (ValueError, SettingsError) as err:
-        raise StoreError(f"the store holds a '{kind}' that cannot be read: {err}") from err
+    return load(kind, body, EVENTS)
