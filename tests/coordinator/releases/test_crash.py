@@ -148,15 +148,16 @@ def test_the_release_of_these_tests_is_promoted(whole: Undisturbed) -> None:
     assert whole.outcome.faults == ()
 
 
+@pytest.mark.slow
 def test_a_kill_after_any_step_of_a_release_changes_nothing(
     whole: Undisturbed, tmp_path: Path
 ) -> None:
     steps = [n for n, site in whole.points if site.startswith(("after COMMIT", "after pull"))]
     assert len(steps) > 8
-    assert killed_at(steps[::4], whole, tmp_path) == []
+    assert killed_at(steps, whole, tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_kill_at_any_point_of_a_release_changes_nothing(
     whole: Undisturbed, tmp_path: Path
 ) -> None:
