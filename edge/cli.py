@@ -1,6 +1,7 @@
 """`fieldvote edge`: run one device's agent, and look at what it has given away."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +80,30 @@ def explain(
     for line in cells:
         padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
         typer.echo("  ".join(padded).rstrip())
+
+
+@app.command()
+def sign(
+    task: Annotated[Path, typer.Argument(help="The task folder.")],
+    version: Annotated[
+        int, typer.Option("--version", help="Higher than any signed before.", min=1)
+    ],
+    key: Annotated[Path, typer.Option("--key", help="The owner's key.")] = Path("owner.key"),
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make the key; it must not be there yet.")
+    ] = False,
+) -> None:
+    """Sign a task as its owner, so that devices which trust the key take it over the wire.
+
+    Keep the key off the coordinator's machine.
+
+    Example: fieldvote edge sign my-task --version 2 --key owner.key
+    """
+    from edge.install import sign_as_owner
+
+    public = sign_as_owner(task, version=version, key=key, make=new_key, entropy=os.urandom)
+    typer.echo(f"{task} is signed as version {version}; devices that trust this key take it:")
+    typer.echo(f'trusted_keys = ["{public.hex()}"]')
 
 
 @app.command()

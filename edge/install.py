@@ -12,13 +12,13 @@ A crash anywhere leaves `task` old or new and whole; or, between the two renames
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fieldvote.bundle import MANIFEST_FILE, signed_content
-from fieldvote.errors import SignatureError, StoreError
+from fieldvote.errors import InputError, SignatureError, StoreError
 from fieldvote.task import Task
 from privacy.pii import Redactor, Vocabulary
 from privacy.sealing import SigningKey, sign_manifest, verify_manifest
@@ -41,6 +41,42 @@ def sign_task(folder: Path, *, version: int, signer: SigningKey) -> None:
     content = _signed(Task.files(folder), str(folder))
     manifest = sign_manifest(content, version=version, signer=signer)
     (folder / MANIFEST_FILE).write_bytes(manifest)
+
+
+def sign_as_owner(
+    folder: Path, *, version: int, key: Path, make: bool, entropy: Callable[[int], bytes]
+) -> bytes:
+    """Sign a task folder with the key in a file; return its public half.
+
+    Args:
+        folder: The task folder.
+        version: Higher than any it was signed as before; devices take no older one.
+        key: The file that holds the owner's secret.
+        make: Whether the key is to be made.
+        entropy: What it is made of.
+
+    Raises:
+        InputError: there is no such key, or there is one already.
+        TaskError: the folder holds no task.
+        StoreError: a file cannot be written.
+    """
+    if key.exists() == make:
+        raise InputError(
+            f"{key}: is there already; sign with it, or name another file"
+            if make
+            else f"{key}: no such key; --new-key makes one"
+        )
+    content = _signed(Task.files(folder), str(folder))  # before a key is made for nothing
+    try:
+        if make:
+            key.touch(mode=0o600)
+            key.write_bytes(SigningKey.generate(entropy).to_bytes())
+        signer = SigningKey.from_bytes(key.read_bytes())
+        manifest = sign_manifest(content, version=version, signer=signer)
+        (folder / MANIFEST_FILE).write_bytes(manifest)
+    except OSError as err:
+        raise StoreError(f"{err.filename}: cannot be written ({err.strerror or err})") from err
+    return signer.public
 
 
 def install_task(folder: Path, *, trusted: Collection[bytes]) -> Task:

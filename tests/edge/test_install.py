@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import edge.install as install
+from edge.cli import app
 from edge.install import (
     install_task,
     installed_in,
@@ -18,7 +20,7 @@ from edge.install import (
     sign_task,
 )
 from fieldvote.bundle import MANIFEST_FILE
-from fieldvote.errors import FieldvoteError, SignatureError, StoreError, TaskError
+from fieldvote.errors import FieldvoteError, InputError, SignatureError, StoreError, TaskError
 from fieldvote.rng import keyed_entropy
 from fieldvote.task import Task
 from privacy.pii import Vocabulary, second_scan
@@ -162,16 +164,39 @@ def test_a_folder_is_signed_as_the_guide_shows(
     tmp_path: Path,
 ) -> None:
     guide = Path(__file__).parents[2] / "docs" / "guide" / "operations.md"
-    [shown] = re.findall(r"```python\n(.*?)```", guide.read_text("utf-8"), flags=re.DOTALL)
+    shown = re.findall(r"^fieldvote (edge sign my-task [^#\n]*)", guide.read_text(), flags=re.M)
     write_task(tmp_path / "my-task", FILES)
     # the second time with the key that is there
-    public, again = (
+    said = [
         subprocess.run(
-            [sys.executable, "-c", shown], cwd=tmp_path, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for _ in range(2)
-    )
-    assert public == again
+            [Path(sys.executable).parent / "fieldvote", *words.split()],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout.splitlines()[1]
+        for words in shown
+    ]  # fmt: skip
+    assert len(said) == 2
+    assert said[0] == said[1]
     assert (tmp_path / "owner.key").stat().st_mode & 0o777 == 0o600
-    installed = installed_in(tmp_path / "my-task", trusted=[bytes.fromhex(public)])
-    assert installed.version == 2
+    public = bytes.fromhex(said[0].split('["')[1].split('"]')[0])
+    assert installed_in(tmp_path / "my-task", trusted=[public]).version == 2
+
+
+def test_an_owner_signs_by_command_with_a_key_that_is_made_once(tmp_path: Path) -> None:
+    folder, key = write_task(tmp_path / "task", text_files()), tmp_path / "owner.key"
+    words = ["sign", str(folder), "--version", "1", "--key", str(key)]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, InputError)
+    assert not key.exists()
+    assert not (folder / "manifest.sig").exists()
+    said = CliRunner().invoke(app, [*words, "--new-key"]).stdout
+    public = bytes.fromhex(said.split('["')[1].split('"]')[0])
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert installed_in(folder, trusted=[public]).version == 1
+    again = CliRunner().invoke(app, [*words, "--new-key"])
+    assert isinstance(again.exception, InputError)
+    words[3] = "2"
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert installed_in(folder, trusted=[public]).version == 2
+    (folder / "task.toml").unlink()
+    assert isinstance(CliRunner().invoke(app, words).exception, TaskError)
+    assert public not in key.read_bytes()
