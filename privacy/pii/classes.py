@@ -18,6 +18,7 @@ class     meaning (masked)
 ``C``     a common word with a capital: released at the start of a sentence
 ``N``     a word with a capital that is also a name: released before a pronoun only
 ``B``     a street, unit or organisation word with a capital
+``G``     a noun of a language that writes nouns so: released unless it touches a name
 ========  ====================================================================================
 
 ========  ====================================================================================
@@ -37,7 +38,7 @@ class     meaning (may leave)
 Marks: ``.`` ends a sentence, ``,`` and ``:`` as they are, ``'`` possessive, blank for none.
 """
 
-MASKED = "XYDHIJOFCNB"
+MASKED = "XYDHIJOFCNBG"
 CAPITALS = "XINCBJ"
 LINE, END = "n ", "j "
 
@@ -72,6 +73,8 @@ FOLD = str.maketrans(
         "―": "-",
         "−": "-",
         "…": ".",
+        "¿": "?",
+        "¡": "!",
         "•": "*",
         "·": "*",
     }

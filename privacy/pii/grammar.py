@@ -4,56 +4,11 @@ The first chunk is the highest bit. So `x << 1` reads "the next chunk is x" and 
 before is x"; a rule is a handful of integer operations, as fast for one sentence as for a batch.
 Documents are kept apart by an END chunk, which belongs to no class a rule names.
 
-Two rules release a capital (both in `_release_capitals`); all others only mask more. Class letters
+Only `_release_capitals` releases anything; all other rules mask more. Class letters
 are explained in `privacy.pii.classes`.
 """
 
-from privacy.pii.classes import MASKED
-
-_CLASSES = "XYDHIJOFCNB" + "abcdefghijklmnopqrstuvwxyz"
-_MARKS = ".,:' "
-
-
-def _table(symbol: str) -> bytes:
-    """Return the translation of a code string to the binary digits of one symbol."""
-    return bytes(ord("1" if code == ord(symbol) else "0") for code in range(256))
-
-
-_TABLES = {symbol: _table(symbol) for symbol in _CLASSES + _MARKS}
-_NOWHERE = dict.fromkeys(_CLASSES, 0)
-
-
-class Chunks:
-    """Where each class and mark occurs, and what is masked so far.
-
-    Attributes:
-        at: Class letter -> bits of the chunks of that class.
-        masked: Bits of the chunks that stay.
-        sentence: Bits of the chunks that end in the mark of that name; comma, colon, possessive
-            and plain likewise.
-    """
-
-    __slots__ = ("at", "colon", "comma", "masked", "plain", "possessive", "sentence", "size")
-
-    def __init__(self, codes: bytes) -> None:
-        """Read the codes, class and mark of each chunk in turn."""
-        classes, marks = codes[::2], codes[1::2]
-        self.size = len(classes)
-        self.at = _NOWHERE.copy()
-        for code in set(classes):
-            letter = chr(code)
-            self.at[letter] = int(classes.translate(_TABLES[letter]), 2)
-        self.sentence, self.comma, self.colon, self.possessive, self.plain = [
-            int(marks.translate(_TABLES[mark]), 2) for mark in _MARKS
-        ]
-        self.masked = self.any(MASKED)
-
-    def any(self, classes: str) -> int:
-        """Return the bits of all chunks of any of these classes."""
-        at, bits = self.at, 0
-        for letter in classes:
-            bits |= at[letter]
-        return bits
+from privacy.pii.bits import Chunks, after, spread, until
 
 
 def decide(codes: bytes, places: int = 0) -> int:
@@ -68,11 +23,17 @@ def decide(codes: bytes, places: int = 0) -> int:
     """
     chunks = Chunks(codes)
     chunks.masked |= places
+    at = chunks.at
+    # Before capitals are released: the A of A n n is a letter.
+    letters = chunks.any("JyF") & ~at["j"] if at["J"] else 0
     _titles(chunks)
     _release_capitals(chunks)
     if not chunks.masked and not chunks.any("tklpsd"):
         return 0
-    at = chunks.at
+    if at["s"]:
+        _spelled_digits(chunks)
+    if letters:
+        _spaced_letters(chunks, letters)
     _labels_and_names(chunks)
     if at["O"] or at["x"]:
         _companies(chunks)
@@ -89,29 +50,9 @@ def decide(codes: bytes, places: int = 0) -> int:
         _street_words_after(chunks)
     if at["c"]:
         _departments(chunks)
-    if at["s"]:
-        _spelled_digits(chunks)
-    if at["J"]:
-        _spaced_letters(chunks)
     if at["d"]:
         _spelled_addresses(chunks)
     return chunks.masked
-
-
-def _until(links: int, target: int, times: int) -> int:
-    """Return runs of at most so many links that end right before a target."""
-    run = links & (target << 1)
-    for _ in range(times - 1):
-        run |= links & (run << 1)
-    return run
-
-
-def _after(links: int, source: int, times: int) -> int:
-    """Return runs of at most so many links that begin right after a source."""
-    run = links & (source >> 1)
-    for _ in range(times - 1):
-        run |= links & (run >> 1)
-    return run
 
 
 def _titles(chunks: Chunks) -> None:
@@ -147,6 +88,8 @@ def _release_capitals(chunks: Chunks) -> None:
     in_name = (chunks.masked & (chunks.plain | chunks.possessive)) >> 1
     flows = chunks.plain & ((free & ~(at["d"] | at["h"])) << 1)
     function = at["F"] & ~chunks.possessive
+    # At Here, by Who: in the middle of a line a function word that ends a phrase is a name.
+    stops &= edges >> 1
     released = function & (starts | (~in_name & (stops | flows)))
     free |= released
     common = at["C"] & ~chunks.possessive & ((free << 1) | chunks.sentence)
@@ -155,6 +98,13 @@ def _release_capitals(chunks: Chunks) -> None:
     place = at["B"] & chunks.plain & (chunks.any("wfrk") << 1)
     released |= starts & (common | name | place)
     at["f"] |= released
+    if at["G"]:
+        names = chunks.any("XINJB")
+        before = ((names & (chunks.plain | chunks.possessive)) | (at["t"] & chunks.plain)) >> 1
+        nouns = at["G"] & ~(before | (chunks.plain & (names << 1)))
+        at["w"] |= nouns
+        at["G"] &= ~nouns
+        released |= nouns
     for letter in "FCNB":
         at[letter] &= ~released
     chunks.masked &= ~released
@@ -190,17 +140,17 @@ def _companies(chunks: Chunks) -> None:
     at = chunks.at
     if at["O"]:
         before = chunks.any("wigoeapx") & (chunks.plain | chunks.comma)
-        chunks.masked |= _until(before, at["O"], 2)
+        chunks.masked |= until(before, at["O"], 2)
     if at["x"]:
-        run = _until(chunks.any("wigape") & chunks.plain, at["x"], 2)
-        chunks.masked |= run | (at["x"] & (run >> 1))
+        run = until(chunks.any("wigape") & chunks.plain, at["x"], 2)
+        chunks.masked |= run | (at["x"] & ((run | (chunks.masked & chunks.plain)) >> 1))
 
 
 def _corners(chunks: Chunks) -> None:
     """The corner of X, the republic of the X."""
-    links = _until(chunks.at["c"] & chunks.plain, chunks.masked, 2)
+    links = until(chunks.at["c"] & chunks.plain, chunks.masked, 2)
     if corner := chunks.any("am") & chunks.plain & (links << 1):
-        chunks.masked |= corner | _after(links, corner, 2)
+        chunks.masked |= corner | after(links, corner, 2)
         chunks.masked |= chunks.any("rcf") & chunks.plain & (corner << 1)
 
 
@@ -208,7 +158,7 @@ def _particles(chunks: Chunks) -> None:
     """Van der X, and what stands before on its own line; X das Y le at the end of a line."""
     at = chunks.at
     particles = at["q"] & chunks.plain
-    run = _until(particles, chunks.any("XYINCJB") & chunks.masked, 3)
+    run = until(particles, chunks.any("XYINCJB") & chunks.masked, 3)
     chunks.masked |= run
     chunks.masked |= chunks.any("wig") & chunks.plain & (run << 1) & (at["n"] >> 1)
     chunks.masked |= chunks.any("ao") & chunks.plain & (run << 1)
@@ -223,12 +173,12 @@ def _addresses(chunks: Chunks) -> None:
     near = plain | chunks.comma | chunks.colon
     street = chunks.any("aou") & near
     values = chunks.any("DYI")
-    run = _until(street, values, 3)
+    run = until(street, values, 3)
     # A lone mark may stand between: "suite : 12".
     run |= street & ((at["z"] & (values << 1)) << 1)
-    run |= _until(at["e"] & plain, run | (chunks.masked & chunks.any("aXYI")), 2)
+    run |= until(at["e"] & plain, run | (chunks.masked & chunks.any("aXYI")), 2)
     unit = at["u"] & near
-    run |= _until(unit, chunks.masked, 2)
+    run |= until(unit, chunks.masked, 2)
     run |= unit & ((at["z"] & plain & (chunks.masked << 1)) << 1)
     chunks.masked |= run
     _street_words_after(chunks)
@@ -237,7 +187,7 @@ def _addresses(chunks: Chunks) -> None:
 def _street_words_after(chunks: Chunks) -> None:
     """Elm street: up to three street words after something masked."""
     joined = chunks.plain | chunks.comma | chunks.possessive
-    chunks.masked |= _after(chunks.any("aou") & joined, chunks.masked & joined, 2)
+    chunks.masked |= after(chunks.any("aou") & joined, chunks.masked & joined, 2)
     chunks.masked |= chunks.any("aou") & ((chunks.masked & joined) >> 1)
 
 
@@ -247,17 +197,17 @@ def _numbered_streets(chunks: Chunks) -> None:
     number = at["D"] & (plain | chunks.comma)
     chunks.masked |= chunks.any("wigaep") & plain & (number >> 1) & (chunks.masked << 1)
     inner = chunks.any("wigpe") & plain
-    words = _after(inner, at["D"] & plain, 3)
+    words = after(inner, at["D"] & plain, 3)
     # Words that lead from a number to a street word without a gap.
     street = at["a"] & (words >> 1)
-    chunks.masked |= street | (_until(inner, street, 3) & words)
+    chunks.masked |= street | (until(inner, street, 3) & words)
     # 12 X arcade, 12 X slope (end of line), 12 mill manors suite 3.
     unmasked = chunks.any("wigpex")
     named = chunks.masked & chunks.any("XYIJ") & plain & ((number | at["D"] & plain) >> 1)
     ends = chunks.comma | ((at["n"] | chunks.masked) << 1)
     chunks.masked |= unmasked & (named >> 1) & ends
     units = chunks.masked & chunks.any("uB")
-    chunks.masked |= _until(inner, units, 3) & words
+    chunks.masked |= until(inner, units, 3) & words
     comma = chunks.masked & chunks.comma
     chunks.masked |= chunks.any("wiqgpf") & (comma >> 1) & (at["D"] << 1)
     chunks.masked |= at["y"] & (at["D"] << 1) & (chunks.masked >> 1)
@@ -267,8 +217,8 @@ def _connectors(chunks: Chunks) -> None:
     """X of the X; X, Y and Z: up to three links between two masked chunks are masked with them."""
     at = chunks.at
     links = chunks.any("qczy") & ~(chunks.colon | chunks.possessive)
-    before = _until(links, chunks.masked, 3)
-    chunks.masked |= _after(before, chunks.masked & ~chunks.colon, 3)
+    before = until(links, chunks.masked, 3)
+    chunks.masked |= after(before, chunks.masked & ~chunks.colon, 3)
     if at["v"] and at["B"]:
         names = chunks.any("XINCBJ") & chunks.masked
         chunks.masked |= at["v"] & chunks.plain & ((at["B"] & chunks.plain) >> 1) & (names << 1)
@@ -279,34 +229,46 @@ def _departments(chunks: Chunks) -> None:
     at, plain = chunks.at, chunks.plain
     of = at["c"] & plain
     if heads := at["m"] & plain & (of << 1):
-        link = _after(of, heads, 2)
-        field = _after(chunks.any("wiaogfe") & (plain | chunks.comma), link, 2)
+        link = after(of, heads, 2)
+        field = after(chunks.any("wiaogfe") & (plain | chunks.comma), link, 2)
         chunks.masked |= heads | link | field
-    chain = _until(of, chunks.masked, 2)
-    chunks.masked |= _after(chain, chunks.any("BC") & plain, 2)
+    chain = until(of, chunks.masked, 2)
+    chunks.masked |= after(chain, chunks.any("BC") & plain, 2)
 
 
 def _spelled_digits(chunks: Chunks) -> None:
-    """Five five five: three number words or more, and a number word after digits."""
-    at = chunks.at
+    """Five five five: two number words in a row, or one beside digits or a name.
+
+    What they spell counts as a number from here on: five five elm street is an address.
+    """
+    at, plain = chunks.at, chunks.plain
     words = at["s"]
+    pair = words & plain & (words << 1)
+    run = pair | (pair >> 1)
     reach = words | at["z"] | at["D"]
     # Number words that reach two others across marks and digits.
-    one = words & (_after(reach, words, 3) | _until(reach, words, 3))
+    one = words & (after(reach, words, 3) | until(reach, words, 3))
     triple = one & (one >> 1) & (one >> 2)
-    run = triple | (triple << 1) | (triple << 2)
-    for _ in range(16):
-        run |= reach & ((run >> 1) | (run << 1))
-    beside = ((at["D"] & (chunks.plain | chunks.comma)) >> 1) | (chunks.plain & (at["D"] << 1))
-    chunks.masked |= run | (words & beside)
+    run = spread(run | triple | (triple << 1) | (triple << 2), reach)
+    beside = at["D"] | chunks.any("XYIJ")
+    near = (plain & (beside << 1)) | ((beside & (plain | chunks.comma)) >> 1)
+    spelled = words & (run | near)
+    chunks.masked |= run | spelled
+    at["D"] |= spelled
+    at["s"] &= ~spelled
 
 
-def _spaced_letters(chunks: Chunks) -> None:
-    """J o h n: three single letters or more in a row."""
-    plain = chunks.plain
-    letters = chunks.any("JyF") & (chunks.at["J"] | chunks.at["y"] | chunks.at["F"])
-    run = letters & ((letters & plain & ((letters & plain) >> 1)) >> 1)
-    chunks.masked |= run | (run << 1) | (run << 2)
+def _spaced_letters(chunks: Chunks, letters: int) -> None:
+    """J o h n: three single letters or more in a row, marks and digits between them included.
+
+    One of three must be no word by itself: A, I and the function words with a capital are.
+    """
+    at = chunks.at
+    pair = letters & chunks.plain & (letters << 1)
+    lone = at["J"] | (at["J"] << 1) | (at["J"] << 2)
+    row = pair & (pair << 1) & lone
+    run = row | (row >> 1) | (row >> 2)
+    chunks.masked |= spread(run, run | at["J"] | at["y"] | at["z"] | at["D"])
 
 
 def _spelled_addresses(chunks: Chunks) -> None:

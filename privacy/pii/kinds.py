@@ -14,10 +14,7 @@ import re2
 
 from privacy.pii.checksums import is_card, is_iban, is_mac, is_ssn
 from privacy.pii.classes import FOLD, PUNCTUATION
-from privacy.pii.vocabulary import Vocabulary
 
-CACHE_ENTRIES = 50_000
-LONGEST_CACHED_RUN = 200
 PHONE_DIGITS = range(7, 16)
 
 # start, end (relative to the run), kind
@@ -67,25 +64,10 @@ _DATE_PARTS = """am pm a.m. p.m. jan january feb february mar march apr april ma
     aug august sep sept september oct october nov november dec december"""
 _DATE_WORDS = frozenset(_DATE_PARTS.split())
 _BLANKS = str.maketrans(dict.fromkeys(PUNCTUATION, " "))
+# What may stand between pieces: plain punctuation and all that Unicode calls a blank.
+_GLUE = PUNCTUATION + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _CHUNK = re.compile(r"\S+")
 _SENTENCE_BREAK = re.compile(r"(\w*)[.,;:!?)]+[\"')]*\s+")
-
-
-class RunKinds(dict[str, tuple[Piece, ...]]):
-    """Masked run -> its pieces; remembered in memory only, bounded, dropped whole when full."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        super().__init__()
-        self._streets = vocabulary.streets
-        self._abbreviations = vocabulary.abbreviations
-
-    def __missing__(self, run: str) -> tuple[Piece, ...]:
-        pieces = split_run(run, streets=self._streets, abbreviations=self._abbreviations)
-        if len(run) <= LONGEST_CACHED_RUN:
-            if len(self) >= CACHE_ENTRIES:
-                self.clear()
-            self[run] = pieces
-        return pieces
 
 
 def split_run(
@@ -114,6 +96,8 @@ def split_run(
     # Most numbers are no more than digits, blanks and one hyphen or none.
     if core[0].isdigit() and core[-1].isdigit() and core.replace("-", "", 1).isdigit():
         return ((0, len(core), _number(core)),)
+    if mixed := _mixed(core, streets):
+        return mixed
     if "@" not in run and not _DIGITS.isdisjoint(run):
         words = run.translate(_BLANKS).lower().split()
         if not streets.isdisjoint(words):
@@ -132,6 +116,37 @@ def split_run(
         pieces.append(piece)
         last = piece[1]
     pieces += _words(run, last, len(run), abbreviations)
+    return tuple(pieces)
+
+
+def _mixed(core: str, streets: frozenset[str]) -> tuple[Piece, ...]:
+    """Return the pieces of single numbers among plain words, which need no pattern; else none."""
+    if not core.replace(" ", "").isalnum():
+        return ()
+    chunks = core.split(" ")
+    lowered = core.lower().split(" ")
+    if not (streets.isdisjoint(lowered) and _DATE_WORDS.isdisjoint(lowered)):
+        return ()
+    pieces: list[Piece] = []
+    at, words, after_number = 0, -1, False
+    for chunk in chunks:
+        number = chunk.isdigit() and chunk.isascii()
+        if (not number and not chunk.isalpha()) or (number and after_number):
+            return ()
+        if number:
+            if words >= 0:
+                pieces.append((words, at - 1, _kind(core[words : at - 1])))
+            pieces.append((at, at + len(chunk), _number(chunk)))
+            words = -1
+        elif words < 0:
+            # 12 x 4, 10 a: the number's pattern reads on over some letters.
+            if after_number and len(chunk) == 1:
+                return ()
+            words = at
+        after_number = number
+        at += len(chunk) + 1
+    if words >= 0:
+        pieces.append((words, len(core), _kind(core[words:])))
     return tuple(pieces)
 
 
@@ -194,9 +209,14 @@ def _grown(run: str, start: int, end: int, first: int) -> tuple[int, int]:
     return start, end
 
 
+def is_glue(char: str) -> bool:
+    """Whether a character is a blank or plain punctuation, which may stand between pieces."""
+    return char.isspace() or char in PUNCTUATION
+
+
 def _sticks(char: str) -> bool:
     """Whether a character next to a match cannot be passed on by itself."""
-    return not char.isspace() and char not in PUNCTUATION
+    return not is_glue(char)
 
 
 def _check_number(text: str) -> tuple[str, int]:
@@ -278,11 +298,9 @@ def _words(run: str, start: int, end: int, abbreviations: frozenset[str]) -> Ite
 
 def _trimmed(run: str, start: int, end: int) -> tuple[int, int]:
     """Leave out the blanks and the punctuation around a piece."""
-    while start < end and not _sticks(run[start]):
-        start += 1
-    while start < end and not _sticks(run[end - 1]):
-        end -= 1
-    return start, end
+    piece = run[start:end].lstrip(_GLUE)
+    start = end - len(piece)
+    return start, start + len(piece.rstrip(_GLUE))
 
 
 def _kind(text: str) -> str:

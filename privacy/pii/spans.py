@@ -5,25 +5,35 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 KINDS = (
+    "ACCOUNT",
     "ADDRESS",
+    "AGE",
     "CARD",
+    "COORDINATES",
     "DATE",
     "EMAIL",
     "HANDLE",
     "IBAN",
     "ID",
     "IP",
+    "LOCATION",
     "MAC",
     "MASKED",
     "MONEY",
     "NAME",
     "NUMBER",
+    "ORG",
+    "PASSWORD",
+    "PERSON",
     "PHONE",
+    "SECRET",
     "SSN",
     "SYMBOL",
     "TAG",
     "TIME",
     "URL",
+    "USERNAME",
+    "VEHICLE",
 )
 
 
@@ -46,12 +56,27 @@ class Redaction:
     """A text that may leave, and what was masked in the text it came from.
 
     Attributes:
-        text: With placeholders like [NAME_1]; same original, same placeholder.
+        text: With placeholders like [PERSON_1]; same original, same placeholder.
         spans: Sorted and disjoint, in code points of the original; the rest left verbatim.
     """
 
     text: str
     spans: tuple[Span, ...]
+
+
+def identity(text: str) -> str:
+    """Return what makes two masked pieces the same: neither case, blanks nor a possessive.
+
+    >>> identity("Ann  Smith's"), identity("ANN SMITH")
+    ('ann smith', 'ann smith')
+    """
+    plain = text.lower()
+    if "  " in plain or not plain.isprintable():
+        plain = " ".join(plain.split())
+    return plain[:-2] if plain.endswith(_POSSESSIVES) else plain
+
+
+_POSSESSIVES = ("'s", "’s")
 
 
 def placeholders(original: str, spans: Sequence[Span]) -> tuple[str, ...]:
@@ -65,7 +90,7 @@ def placeholders(original: str, spans: Sequence[Span]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     found = []
     for start, end, kind in spans:
-        key = (kind, original[start:end])
+        key = (kind, identity(original[start:end]))
         if key not in known:
             counts[kind] = counts.get(kind, 0) + 1
             known[key] = f"[{kind}_{counts[kind]}]"

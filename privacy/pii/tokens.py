@@ -1,7 +1,6 @@
 """Chunks and their codes: the half of the redactor that looks at one chunk alone."""
 
 import unicodedata
-from collections.abc import Mapping
 
 from privacy.pii.classes import END, ENTITIES, FOLD, FORBIDDEN, JOINTS, LINE, PUNCTUATION
 from privacy.pii.vocabulary import Vocabulary
@@ -66,10 +65,10 @@ def classify(chunk: str, vocabulary: Vocabulary) -> str:
 
     >>> english = Vocabulary.load("en")
     >>> [classify(chunk, english) for chunk in ("meeting,", "Meeting", "Zuckerberg", "4th", "Dr.")]
-    ['w,', 'C ', 'X ', 'D ', 'b ']
+    ['w,', 'C ', 'X ', 'D ', 't ']
     """
     text = chunk if chunk.isascii() else chunk.translate(FOLD)
-    if not text.isascii():
+    if not text.isascii() and not _at_home(text, vocabulary):
         return _foreign(text, vocabulary)
     if text in ENTITIES:
         return "z "
@@ -116,7 +115,7 @@ def _word(core: str, lower: str, mark: str, vocabulary: Vocabulary) -> str:
         base, mark = lower[:-1], "'" if mark == " " else mark
     # key:value without a blank: the value is somebody's.
     glued = ":" in base or "=" in base
-    classes = "XX" if glued else words.get(base) or _compound(base, words)
+    classes = "XX" if glued else words.get(base) or _compound(base, vocabulary)
     if classes == "II":
         return "I" + mark
     if not classes[0].islower():
@@ -129,10 +128,12 @@ def _word(core: str, lower: str, mark: str, vocabulary: Vocabulary) -> str:
     return ("N" if classes[1] in "tF" and base != lower else classes[1]) + mark
 
 
-def _compound(base: str, words: Mapping[str, str]) -> str:
+def _compound(base: str, vocabulary: Vocabulary) -> str:
     """Return the classes of well-known, and/or, wait...what: every part must be allowed."""
     parts = base.replace("..", " ").translate(_SPLIT).split()
-    if not parts or any(not words.get(part, "X")[0].islower() for part in parts):
+    if vocabulary.elisions:
+        parts = [part for whole in parts for part in _unelided(whole, vocabulary)]
+    if not parts or any(part not in vocabulary for part in parts):
         return "XX"
     # Letters spelled out one by one say what the word list cannot see.
     if sum(len(part) == 1 for part in parts) > 1:
@@ -140,9 +141,21 @@ def _compound(base: str, words: Mapping[str, str]) -> str:
     return "wC"
 
 
+def _unelided(word: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the word behind an elision: école of l'école."""
+    head, apostrophe, rest = word.partition("'")
+    return [rest] if apostrophe and rest and head in vocabulary.elisions else [word]
+
+
+def _at_home(text: str, vocabulary: Vocabulary) -> bool:
+    """Whether the vocabulary's own letters are all there is beyond ASCII."""
+    return all(char.isascii() or char in vocabulary.alphabet for char in text)
+
+
 def _exact(kind: str, core: str, mark: str) -> str:
     """Return the code of a spelling that is listed as it stands."""
-    return kind + (" " if mark == "." and core in ("Mr", "Mrs", "Ms", "Dr", "Miss") else mark)
+    title = core in ("Mr", "Mrs", "Ms", "Dr", "Miss")
+    return ("t" if title else kind) + (" " if mark == "." and title else mark)
 
 
 def _mark(tail: str) -> str:
@@ -166,6 +179,8 @@ def _foreign(text: str, vocabulary: Vocabulary) -> str:
     if not letters:
         return "D "
     mark = "," if text[-1] in ",;)" else " "
+    if len(folded.strip(PUNCTUATION)) == 1:
+        return "J" + mark
     if vocabulary.words.get(folded.strip(PUNCTUATION).lower()) == "II":
         return "I" + mark
     return ("X" if letters[0].isupper() else "Y") + mark

@@ -5,11 +5,13 @@ words hold anything about a user: `vocabularies/SOURCES.md` names the public lis
 """
 
 import gzip
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
+from itertools import filterfalse
 from typing import Self
 
 from fieldvote.errors import InputError, nearest
@@ -40,6 +42,8 @@ class Vocabulary:
         suffixes: What ends a company's name.
         abbreviations: Words whose full stop ends no sentence.
         phrases: Places made of everyday words, as tuples.
+        elisions: What may stand before a word with an apostrophe: l'école.
+        alphabet: Letters beyond ASCII that its words are written with, in both cases.
     """
 
     locale: str
@@ -52,6 +56,8 @@ class Vocabulary:
     suffixes: frozenset[str] = field(repr=False)
     abbreviations: frozenset[str] = field(repr=False)
     phrases: frozenset[tuple[str, ...]] = field(repr=False)
+    elisions: frozenset[str] = field(repr=False)
+    alphabet: frozenset[str] = field(repr=False)
 
     def __contains__(self, word: str) -> bool:
         """Whether this lower-case word may leave."""
@@ -78,26 +84,34 @@ class Vocabulary:
         if len(content) > MAX_BYTES or not content.startswith(MAGIC.encode()):
             raise InputError("these bytes are not a vocabulary of this format")
         try:
-            header, *lines = content.decode("ascii").splitlines()
+            decoded = content.decode("utf-8")
         except UnicodeDecodeError as err:
-            raise InputError("a vocabulary is ASCII text") from err
+            raise InputError("a vocabulary is UTF-8 text") from err
+        header, *lines = decoded.split("\n")
+        alphabet = frozenset(() if content.isascii() else filterfalse(str.isascii, decoded))
+        # A look-alike from another script, once listed, would be a word nobody can tell.
+        if any(not unicodedata.name(char, "").startswith("LATIN SMALL") for char in alphabet):
+            raise InputError("a vocabulary's words are of small Latin letters")
+        if not header.isascii():
+            raise InputError("a vocabulary's locale is a language's code")
         small: dict[str, list[str]] = {}
         words: dict[str, tuple[int, int]] = {}
-        start = len(header) + 1
+        start = len(header.encode("utf-8")) + 1
         for line in lines:
             key, _, rest = line.partition(" ")
+            size = len(line) if line.isascii() else len(line.encode("utf-8"))
             if len(key) == 2 and key.isalpha():
-                words[key] = (start + len(key) + 1, start + len(line))
-            else:
+                words[key] = (start + len(key) + 1, start + size)
+            elif line:
                 small[key] = rest.split()
-            start += len(line) + 1
+            start += size + 1
         exact = {word: key[1:] for key, group in small.items() if key[:1] == "=" for word in group}
         table = WordTable(content, words)
         streets = (
             (word, key)
             for key, (begin, end) in words.items()
             if key[0] in _STREETS
-            for word in content[begin:end].decode("ascii").split(" ")
+            for word in content[begin:end].decode("utf-8").split(" ")
         )
         return cls(
             locale=header.removeprefix(MAGIC),
@@ -110,6 +124,8 @@ class Vocabulary:
             labels=frozenset(small.get(":b", ())),
             suffixes=frozenset(small.get("!O", ())),
             abbreviations=frozenset(small.get(".", ())),
+            elisions=frozenset(small.get("~", ())),
+            alphabet=alphabet | {char.upper() for char in alphabet if len(char.upper()) == 1},
             phrases=frozenset(tuple(entry.split("_")) for entry in small.get("+", ())),
         )
 

@@ -7,9 +7,11 @@ the words stay where the file has them; the table holds only where each begins.
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from typing import TypeVar, overload
 from zlib import crc32
 
 _END = b" \n"
+Default = TypeVar("Default")
 
 
 class WordTable(Mapping[str, str]):
@@ -24,7 +26,7 @@ class WordTable(Mapping[str, str]):
         """Index the words of some lines.
 
         Args:
-            content: The vocabulary; ASCII, words set apart by single blanks.
+            content: The vocabulary; UTF-8, words set apart by single blanks.
             groups: Class to where its words begin and end in content. Of a word in two groups, the
                 later one counts.
         """
@@ -48,10 +50,21 @@ class WordTable(Mapping[str, str]):
             raise KeyError(word)
         return self._classes[bisect_right(self._starts, place) - 1]
 
+    @overload
+    def get(self, word: str, /) -> str | None: ...
+    @overload
+    def get(self, word: str, default: str, /) -> str: ...
+    @overload
+    def get(self, word: str, default: Default, /) -> str | Default: ...
+    def get(self, word: str, default: Default | None = None, /) -> str | Default | None:
+        """Return the classes of a word; a mapping's own way raises and catches for each miss."""
+        place = self._find(word.encode("utf-8", "surrogatepass"))
+        return default if place < 0 else self._classes[bisect_right(self._starts, place) - 1]
+
     def __iter__(self) -> Iterator[str]:
         for slot in self._slots:
             if slot:
-                yield self._word_at(slot - 1).decode("ascii")
+                yield self._word_at(slot - 1).decode("utf-8")
 
     def __len__(self) -> int:
         return self._words
@@ -68,12 +81,12 @@ class WordTable(Mapping[str, str]):
 
     def _find(self, word: bytes) -> int:
         """Return where a word begins, -1 where it is not."""
-        slot, size = crc32(word) & self._mask, len(word)
-        while found := self._slots[slot]:
-            end = found - 1 + size
-            if self._content.startswith(word, found - 1) and self._content[end] in _END:
+        mask, slots, content = self._mask, self._slots, self._content
+        slot = crc32(word) & mask
+        while found := slots[slot]:
+            if content.startswith(word, found - 1) and content[found - 1 + len(word)] in _END:
                 return found - 1
-            slot = (slot + 1) & self._mask
+            slot = (slot + 1) & mask
         return -1
 
     def _word_at(self, place: int) -> bytes:

@@ -21,13 +21,30 @@ from pathlib import Path
 import numpy as np
 from _table import Options, Row, run
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # a script sees its own folder only
+
 from fieldvote.errors import MissingDataError
 from privacy.pii import Redactor
+from tests.privacy.pii.attacks import ATTACKS
 
 STRUCTURED = """CREDIT_CARD PHONE_NUMBER DATE_TIME EMAIL_ADDRESS US_SSN IBAN_CODE DOMAIN_NAME
     US_DRIVER_LICENSE IP_ADDRESS"""
 GROUPS = dict.fromkeys(STRUCTURED.split(), "structured")
-GROUPS |= {"PERSON": "PERSON", "ADDRESS": "ADDRESS"}
+GROUPS |= {"PERSON": "PERSON", "ADDRESS": "ADDRESS", "ORGANIZATION": "ORG"}
+GROUPS |= {"PER": "PERSON", "person": "PERSON", "corporation": "ORG", "group": "ORG"}
+GROUPS |= {"ORG": "ORG"}
+TARGETS = {"structured": 0.995, "PERSON": 0.995, "ADDRESS": 0.99, "ORG": 0.98}
+ATTACK_TARGETS = {
+    "zero-width": 1.0,
+    "homoglyphs": 1.0,
+    "full-width": 1.0,
+    "leetspeak": 1.0,
+    "spaced characters": 0.95,
+    "digits as words": 0.95,
+    "lower-case": 0.95,
+}
+# A title is a word of its own, Dr and Mr say nothing about anyone.
+IGNORED = frozenset(("TITLE", "PREFIX"))
 HELD_OUT_TENTHS = 3
 
 Detect = Callable[[Sequence[str]], list[list[tuple[int, int]]]]
@@ -50,25 +67,51 @@ def measure(options: Options) -> list[Row]:
     texts = [document.text for document in documents]
     rows = []
     redactor = Redactor()
-
-    def ours(batch: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [[(a, b) for a, b, _ in done.spans] for done in redactor.redact_batch(batch)]
-
+    ours = detect_with(redactor)
     peer = presidio() if peers else None
-    covered, lost = coverage(held_out, ours)
-    peer_covered, peer_lost = coverage(held_out, peer) if peer else ({}, None)
-    targets = {"structured": 0.995, "PERSON": 0.995, "ADDRESS": 0.99}
-    for group, target in targets.items():
+    strict = coverage(held_out, ours)
+    theirs = coverage(held_out, peer) if peer else None
+    for group, target in TARGETS.items():
         rows.append(
             _row(
                 f"{group}, spans wholly covered, held-out",
-                covered[group],
+                strict.covered[group],
                 "share",
-                peer_covered.get(group),
+                theirs.covered.get(group) if theirs else None,
                 at_least=target,
             )
         )
-    rows.append(_row("clean text lost, held-out", lost, "share", peer_lost, at_most=0.12))
+    rows.append(
+        _row(
+            "clean text lost, held-out",
+            strict.lost,
+            "share",
+            theirs.lost if theirs else None,
+            at_most=0.12,
+        )
+    )
+    for mode in ("balanced", "high"):
+        detect = detect_with(Redactor(mode=mode))
+        rows.append(
+            _row(
+                f"character F2, {mode}, held-out",
+                coverage(held_out, detect).f2,
+                "share",
+                theirs.f2 if theirs else None,
+                at_least=0.9 if mode == "high" else None,
+            )
+        )
+    tweets = coverage([tweet for tweet in read_tweets() if tweet.held_out], ours)
+    rows.append(
+        _row("tweets, PERSON wholly covered", tweets.covered["PERSON"], "share", at_least=0.98)
+    )
+    rows.append(_row("tweets, ORG wholly covered", tweets.covered["ORG"], "share"))
+    rows += [
+        _row(
+            f"rewritten spans covered: {name}", attacked(held_out, name, ours), "share", at_least=t
+        )
+        for name, t in ATTACK_TARGETS.items()
+    ]
     message_spans = ours(messages)
     rows.append(_row("text messages, characters lost", _share(messages, message_spans), "share"))
     size = sum(map(len, texts)) / 1e6
@@ -104,10 +147,70 @@ def read_messages() -> list[str]:
         return bytes(archive["utf8"]).decode("utf-8").split("\n")
 
 
-def coverage(documents: Sequence[Document], detect: Detect) -> tuple[dict[str, float], float]:
-    """Return the share of gold spans wholly covered, by group, and of clean text masked."""
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much a detector covers.
+
+    Attributes:
+        covered: Group -> share of its spans that are wholly covered.
+        lost: Share of the letters and digits outside all spans that are covered.
+        f2: F measure over letters and digits, recall weighing twice as much.
+    """
+
+    covered: dict[str, float]
+    lost: float
+    f2: float
+
+
+def read_tweets() -> list[Document]:
+    """Read the tweets of WNUT 17 and the Broad Twitter Corpus; one in three tenths is held out."""
+    tweets = []
+    for name in ("wnut17_train", "btc_a", "btc_b"):
+        text, spans = "", list[tuple[int, int, str]]()
+        lines = (_data() / "pii" / f"{name}.conll").read_text("utf-8").splitlines()
+        for line in [*lines, ""]:
+            if line.strip():
+                word, _, tag = line.partition("\t")
+                text += " " * bool(text) + word
+                if tag.startswith("B-"):
+                    spans.append((len(text) - len(word), len(text), tag[2:]))
+                elif tag.startswith("I-") and spans:
+                    spans[-1] = (spans[-1][0], len(text), spans[-1][2])
+            elif text:
+                held_out = zlib.crc32(text.encode()) % 10 >= 10 - HELD_OUT_TENTHS
+                tweets.append(Document(text, tuple(spans), held_out))
+                text, spans = "", []
+    return tweets
+
+
+def attacked(documents: Sequence[Document], name: str, detect: Detect) -> float:
+    """Return the share of spans still wholly covered after being rewritten."""
+    rewritten = []
+    for document in documents:
+        text, last, spans = "", 0, []
+        for start, end, kind in sorted(document.spans):
+            value = document.text[start:end]
+            if start < last or kind in IGNORED or ATTACKS[name](value) == value:
+                continue
+            text += document.text[last:start]
+            spans.append((len(text), len(text) + len(ATTACKS[name](value)), "all"))
+            text += ATTACKS[name](value)
+            last = end
+        rewritten.append(Document(text + document.text[last:], tuple(spans), True))
+    return coverage(rewritten, detect).covered["other"]
+
+
+def detect_with(redactor: Redactor) -> Detect:
+    """Return what a redactor masks, without kinds."""
+    return lambda batch: [
+        [(start, end) for start, end, _ in done.spans] for done in redactor.redact_batch(batch)
+    ]
+
+
+def coverage(documents: Sequence[Document], detect: Detect) -> Coverage:
+    """Return how much of the gold spans is covered, and of what is clean."""
     hits: dict[str, list[bool]] = {}
-    clean = lost = 0
+    inside = found_inside = clean = lost = 0
     for document, found in zip(documents, detect([d.text for d in documents]), strict=True):
         masked = {i for start, end in found for i in range(start, end)}
         letters = {i for i, char in enumerate(document.text) if char.isalnum()}
@@ -116,9 +219,14 @@ def coverage(documents: Sequence[Document], detect: Detect) -> tuple[dict[str, f
             wanted = letters & set(range(start, end))
             gold |= wanted
             hits.setdefault(GROUPS.get(kind, "other"), []).append(wanted <= masked)
+        inside += len(gold)
+        found_inside += len(gold & masked)
         clean += len(letters - gold)
         lost += len((letters - gold) & masked)
-    return {group: sum(found) / len(found) for group, found in hits.items()}, lost / clean
+    precision = found_inside / max(found_inside + lost, 1)
+    recall = found_inside / max(inside, 1)
+    f2 = 5 * precision * recall / max(4 * precision + recall, 1e-9)
+    return Coverage({k: sum(v) / len(v) for k, v in hits.items()}, lost / max(clean, 1), f2)
 
 
 def presidio() -> Detect | None:

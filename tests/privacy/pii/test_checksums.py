@@ -1,5 +1,6 @@
 import pytest
 
+from privacy.pii import checksums
 from privacy.pii.checksums import is_card, is_iban, is_mac, is_ssn, luhn
 
 
@@ -58,3 +59,43 @@ def test_social_security_numbers(text, holds):
 )
 def test_mac_addresses(text, holds):
     assert is_mac(text) == holds
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("is_vin", "1M8GDM9AXKP042788"),
+        ("is_vin", "11111111111111111"),
+        ("is_aba", "021000021"),
+        ("is_aba", "111000025"),
+        ("is_nhs", "9434765919"),
+        ("is_dni", "12345678Z"),
+        ("is_dni", "X1234567L"),
+        ("is_nir", "255081416802538"),
+        ("is_steuer_id", "86095742719"),
+    ],
+)
+def test_published_numbers_hold_and_no_single_changed_digit_does(name, number):
+    holds = getattr(checksums, name)
+    assert holds(number)
+    for place, char in enumerate(number):
+        if char.isdigit() and not (name == "is_vin" and place == 8):
+            # A digit of weight zero, or one that changes the form, tells nothing of the sum.
+            other = str((int(char) + 1) % 10)
+            assert not holds(number[:place] + other + number[place + 1 :]), place
+
+
+@pytest.mark.parametrize(
+    "name", ["is_vin", "is_aba", "is_nhs", "is_nino", "is_dni", "is_nir", "is_steuer_id"]
+)
+@pytest.mark.parametrize("text", ["", "x", "²" * 9, "٣" * 11, "0" * 11, "1" * 40, "AB\x00CD12345"])
+def test_what_is_no_national_number_is_none(name, text):
+    assert not getattr(checksums, name)(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("AB123456C", True), ("ab 12 34 56 d", True), ("DA123456C", False), ("AB123456E", False)],
+)
+def test_national_insurance_numbers(text, holds):
+    assert checksums.is_nino(text) == holds

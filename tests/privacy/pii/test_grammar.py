@@ -1,11 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy.pii.bits import after as after_source
+from privacy.pii.bits import spread
+from privacy.pii.bits import until as until_target
 from privacy.pii.classes import MASKED
-from privacy.pii.grammar import _after, _until, decide
+from privacy.pii.grammar import decide
 
 CODES = st.lists(
-    st.tuples(st.sampled_from("XYDHIJOFCNBabcdefghijklmnopqrstuvwxyz"), st.sampled_from(" .,:'")),
+    st.tuples(st.sampled_from("XYDHIJOFCNBGabcdefghijklmnopqrstuvwxyz"), st.sampled_from(" .,:'")),
     min_size=1,
     max_size=30,
 )
@@ -31,8 +34,21 @@ def test_chains_are_those_a_loop_over_positions_finds(pairs, times):
 
     until = [reaches(place, 1) for place in range(size)]
     after = [reaches(place, -1) for place in range(size)]
-    assert _until(as_bits(links), as_bits(targets), times) == as_bits(until)
-    assert _after(as_bits(links), as_bits(targets), times) == as_bits(after)
+    assert until_target(as_bits(links), as_bits(targets), times) == as_bits(until)
+    assert after_source(as_bits(links), as_bits(targets), times) == as_bits(after)
+
+
+@given(BITS)
+def test_runs_grow_as_a_loop_over_neighbours_lets_them(pairs):
+    seeds, reach = zip(*pairs, strict=True)
+    grown = [seed and reached for seed, reached in pairs]
+    for _ in pairs:
+        sides = zip([False, *grown[:-1]], [*grown[1:], False], strict=True)
+        grown = [
+            on or (reached and any(near))
+            for on, reached, near in zip(grown, reach, sides, strict=True)
+        ]
+    assert spread(as_bits(seeds), as_bits(reach)) == as_bits(grown)
 
 
 def masked(pairs):
@@ -43,7 +59,7 @@ def masked(pairs):
 @given(CODES)
 def test_only_capitals_the_grammar_may_release_are_ever_released(pairs):
     for (letter, _), bit in zip(pairs, masked(pairs), strict=True):
-        assert bit == "1" or letter not in MASKED or letter in "FCNB"
+        assert bit == "1" or letter not in MASKED or letter in "FCNBG"
 
 
 @given(CODES)

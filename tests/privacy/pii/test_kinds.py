@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from privacy.pii import kinds
 from privacy.pii.classes import PUNCTUATION
 from privacy.pii.kinds import _PATTERNS, split_run
 from privacy.pii.spans import KINDS
@@ -22,7 +23,7 @@ def test_between_the_pieces_lie_only_blanks_and_plain_punctuation(run):
         outside += run[last:start]
         last = end
     outside += run[last:]
-    typographic = set("‘’‚′´ʼ“”„«»″‐–—―−…•·")
+    typographic = set("‘’‚′´ʼ“”„«»″‐–—―−…•·¿¡")
     assert all(c.isspace() or c in PUNCTUATION or c in typographic for c in outside)
 
 
@@ -62,3 +63,15 @@ def test_no_pattern_counts_its_repeats(kind, pattern):
 def test_the_full_stop_after_a_structured_piece_is_not_swallowed(run):
     ends = [end for _, end, _ in split_run(run)]
     assert any(run[end : end + 1] == "." for end in ends)
+
+
+_PARTS = "12 7 4111111111111111 5550109999 Ann Bell x am May smith st street \u0663 \u00b2 de"
+NUMBERS_AND_WORDS = st.lists(st.sampled_from(_PARTS.split(" ")), max_size=7).map(" ".join)
+
+
+@given(NUMBERS_AND_WORDS)
+def test_the_short_cut_for_numbers_among_words_changes_nothing(run):
+    quick = split_run(run, streets=STREETS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinds, "_mixed", lambda core, streets: ())
+        assert split_run(run, streets=STREETS) == quick
