@@ -19,6 +19,7 @@
     │   ├── MissingExtraError               an optional part is not installed
     │   ├── MissingDataError                a data set is neither here nor reachable
     │   ├── StoreError                      the disk would not take a write
+    │   │   └── StoreBusyError              somebody else was writing for too long
     │   └── FencedError                     another holder leads; this one writes nothing
     └── InternalError                   5   a bug: tell us
 

@@ -124,7 +124,7 @@ def fit_in_process(python: Path | str, program: str, *arguments: str) -> Fit:
 def speed_rows(options: Options, folder: Path) -> list[Row]:
     """Seconds, memory and accuracy beside the peer's."""
     rows = []
-    items = 100_000 if options.quick else 1_000_000
+    items = 20_000 if options.quick else 1_000_000
     for functions, classes, abstain in ((20, 2, 0.8), (50, 5, 0.9)):
         path = folder / f"{functions}.npz"
         votes, labels = made_votes(items, functions, classes, abstain)
@@ -193,7 +193,7 @@ def beside(what: str, ours: Fit, peer: Fit | None, faster: float) -> list[Row]:
 def large_rows(options: Options, folder: Path) -> list[Row]:
     """1,200 functions of 56 classes: one shot, and with exchanges."""
     rows = []
-    items = 2_000 if options.quick else 20_000
+    items = 500 if options.quick else 20_000
     for about, one_class, abstain in (("one class each", True, 0.5), ("all classes", False, 0.9)):
         path = folder / "large.npz"
         votes, labels = made_votes(items, 1200, 56, abstain, one_class=one_class)

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/rounds.py [--peers] [--quick] [--json]
 
-One stream of a million events (twenty thousand with --quick): round after round as a campaign
+One stream of a million events (five thousand with --quick): round after round as a campaign
 really writes them, on SQLite with `synchronous=FULL` and, where it is installed, on PostgreSQL with
 `fsync` on. Each append that is timed is a transaction of its own, waits for the disk, and comes at
 the end of the full stream. Resuming opens the store anew, reads the newest kept state and the
@@ -55,7 +55,7 @@ _BARE = "bare INSERT"
 
 def measure(options: Options) -> list[Row]:
     """Fill, append, resume, on what is installed; then let the devices answer."""
-    size = 20_000 if options.quick else 1_000_000
+    size = 5_000 if options.quick else 1_000_000
     with tempfile.TemporaryDirectory(prefix="fieldvote-rounds-") as name:
         folder, life = Path(name), Life()
         rows = [Row(what="events appended per round", ours=float(life.length), unit="events")]

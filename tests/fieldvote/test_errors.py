@@ -21,6 +21,7 @@ EXIT_CODES = {
     "MissingDataError": 4,
     "StoreError": 4,
     "FencedError": 4,
+    "StoreBusyError": 4,
     "InternalError": 5,
     "FieldvoteError": 5,
 }

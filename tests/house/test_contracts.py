@@ -81,6 +81,7 @@ def test_the_strict_redactor_covers_every_character_it_does_not_pass() -> None:
     assert all(char in redaction.text for char in kept.strip())
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_two_names_and_one_call() -> None:
     import simulations
     from simulations import Report, Scenario

@@ -114,6 +114,7 @@ def test_another_seed_gives_another_campaign(table: Path, report: Report) -> Non
     assert other.devices == report.devices
 
 
+@pytest.mark.slow
 def test_missing_values_are_filled_with_medians_of_the_training_devices(tmp_path: Path) -> None:
     file = rows_file(tmp_path / "gaps.npz", missing=0.3)
     with_gaps = run(scenario_of(file), seed=1)
@@ -190,6 +191,7 @@ def test_two_devices_of_one_class_each_are_still_a_rehearsal(tmp_path: Path) -> 
     assert report.devices == 2
 
 
+@pytest.mark.slow
 def test_a_text_file_of_anyones_making_is_rehearsed(tmp_path: Path) -> None:
     report = run(scenario_of(text_file(tmp_path / "notes.npz"), text_width=128), seed=1)
     assert (report.scenario, report.metric) == ("notes", "f1")
@@ -224,6 +226,7 @@ def test_averaging_is_a_learner_too(table: Path) -> None:
     assert report.rounds == 2
 
 
+@pytest.mark.slow
 def test_an_annotator_who_errs_is_as_wrong_as_the_scenario_says(
     table: Path, report: Report
 ) -> None:
@@ -241,6 +244,7 @@ def test_whoever_watches_is_told_of_every_round_of_both_arms(table: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_without_a_number_of_rounds_it_ends_at_its_score_or_with_an_empty_pool(
     tmp_path: Path,
 ) -> None:
@@ -254,6 +258,7 @@ def test_without_a_number_of_rounds_it_ends_at_its_score_or_with_an_empty_pool(
     assert report.random_curve[-1].labels <= 8 * 4
 
 
+@pytest.mark.slow
 def test_client_rounds_are_those_of_devices_that_took_part(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +300,7 @@ def test_no_planted_string_of_the_generated_messages_crosses() -> None:
     assert report.candidates > 20
 
 
+@pytest.mark.slow
 def test_a_device_without_its_two_locks_is_caught_leaking(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attack: first the redaction is gone, then the second scan too."""
     scenario = Scenario.load("messages")

@@ -58,6 +58,7 @@ def outside(text, redaction):
     return "".join((*left, text[last:]))
 
 
+@pytest.mark.slow
 def test_no_generated_document_breaks_the_strict_promise():
     assert violations(20_000, seed=1) == 0
 

@@ -62,6 +62,7 @@ def test_a_vocabulary_from_a_small_list_covers_what_is_personal(locale: str) -> 
     assert covered == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_a_vocabulary_from_debians_list_covers_and_keeps_enough(locale: str) -> None:
     words = debian_list(LANGUAGES[locale])

@@ -94,6 +94,7 @@ def test_devices_are_shared_out_evenly_and_all_of_them(devices: int, count: int)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.slow
 def test_a_rehearsal_behind_gateways_is_the_one_in_process(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_rehearsal_behind_gateways_is_the_one_in_process(
     assert compared(run(quick(table), seed=3)) == compared(plain)
 
 
+@pytest.mark.slow
 def test_leaks_behind_gateways_are_counted_as_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attack: some devices tell an item in the reason of a refusal, which no annotator sees."""
     honest = Agent.handle
