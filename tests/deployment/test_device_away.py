@@ -154,7 +154,8 @@ def test_devices_that_miss_three_rounds_come_back_and_count_once(away: Away) -> 
     assert (1, 1) in site.rows(told, device[UNTOLD])
     for name in DEVICES:
         [[delivered]] = site.rows(
-            "SELECT sum(delivered) FROM label JOIN candidate USING (item) WHERE device = ?",
+            "SELECT coalesce(sum(delivered), 0) FROM label JOIN candidate USING (item)"
+            " WHERE device = ?",
             device[name],
         )
         assert site.status(name)["answered"] == delivered

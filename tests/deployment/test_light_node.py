@@ -69,7 +69,8 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
             ("late", "clock is about 600 s behind"),
         ):
             wait_for(lambda name=name, said=said: said in log(made, name), 30, tmp_path)  # type: ignore[misc]  # waited for at once
-        assert status(made, "stranger")["node"] == "retrying"
+        # the line is printed first, and the state is written down then
+        wait_for(lambda: status(made, "stranger")["node"] == "retrying", 10, tmp_path)
         assert str(key) in str(status(made, "stranger")["node_reason"])
 
         # the stranger is registered while it is trying, and comes in by itself
