@@ -1,5 +1,6 @@
 """A served socket in a thread, at a path that is short enough to be one."""
 
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +26,21 @@ def serving(path: Path, handle: Callable[[bytes], bytes]) -> Iterator[None]:
     thread.start()
     try:
         until = time.monotonic() + 10
-        while not path.is_socket() and time.monotonic() < until:
+        # a socket is there when it is bound, and answers a moment later
+        while not _listens(path) and time.monotonic() < until:
             time.sleep(0.01)
         yield
     finally:
         stop.set()
         thread.join(10)
         assert not thread.is_alive()
+
+
+def _listens(path: Path) -> bool:
+    """Return whether somebody takes calls here; hangs up at once."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        try:
+            peer.connect(str(path))
+        except OSError:
+            return False
+    return True
