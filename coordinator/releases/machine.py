@@ -105,16 +105,7 @@ def advance(state: ReleaseState, event: ReleaseEvent) -> ReleaseState:
                 share=event.share,
             )
         case Asked() if phase is Phase.PROPOSED and event.exchange == "trial":
-            begun = Exchange(
-                name=event.exchange,
-                leg=event.leg,
-                devices=event.devices,
-                goal=event.goal,
-                minimum=event.minimum,
-                window_s=event.window_s,
-                until=event.until,
-            )
-            return replace(state, phase=Phase.TRYING, exchange=begun)
+            return replace(state, phase=Phase.TRYING, exchange=Exchange.begun(event))
         case Extended() if phase is Phase.TRYING and exchange and exchange.is_named(event):
             again = replace(exchange, until=event.until, attempt=exchange.attempt + 1)
             return replace(state, exchange=again)

@@ -87,17 +87,17 @@ class Agreement:
             self._agreed(state, fitting.asked)
             return None
         question, leg = fitting.asked, fitting.heard
-        request = VotesRequest(
-            round=state.number,
-            step=leg,
-            about=question.about,
-            label_model=question.model.to_vector(),
-            copies=question.packed_copies,
-            one_in=question.one_in,
-            task=self._parts.task.digest,
-        )
 
         def requests() -> dict[DeviceId, bytes]:
+            request = VotesRequest(
+                round=state.number,
+                step=leg,
+                about=question.about,
+                label_model=question.model.to_vector(),
+                copies=question.packed_copies,
+                one_in=question.one_in,
+                task=self._parts.task.digest,
+            )
             return dict.fromkeys(self._parts.training(), encode_message(request))
 
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:

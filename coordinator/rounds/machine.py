@@ -108,6 +108,19 @@ class Exchange:
     came: tuple[int, ...] = ()
     sums: str = ""
 
+    @classmethod
+    def begun(cls, event: Asked) -> "Exchange":
+        """Return the exchange that an event opens."""
+        return cls(
+            name=event.exchange,
+            leg=event.leg,
+            devices=event.devices,
+            goal=event.goal,
+            minimum=event.minimum,
+            window_s=event.window_s,
+            until=event.until,
+        )
+
     def is_named(self, event: Extended | Closed) -> bool:
         """Return whether an event is about this exchange."""
         return self.open and (self.name, self.leg) == (event.exchange, event.leg)
@@ -210,16 +223,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
                 first=event.first,
             )
         case Asked() if closed and _may_ask(state, event.exchange):
-            begun = Exchange(
-                name=event.exchange,
-                leg=event.leg,
-                devices=event.devices,
-                goal=event.goal,
-                minimum=event.minimum,
-                window_s=event.window_s,
-                until=event.until,
-            )
-            return replace(state, phase=_EXCHANGES[phase][1], exchange=begun)
+            return replace(state, phase=_EXCHANGES[phase][1], exchange=Exchange.begun(event))
         case Extended() if state.active and exchange is not None and exchange.is_named(event):
             again = replace(exchange, until=event.until, attempt=exchange.attempt + 1)
             return replace(state, exchange=again)
