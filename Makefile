@@ -77,7 +77,7 @@ bench-peers: $(PEERS)/.installed
 $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
-		torch==2.13.0 snorkel==0.10.0 modAL-python
+		torch==2.13.0 snorkel==0.10.0 modAL-python scikit-activeml small-text apricot-select
 	@touch $@
 
 docs: $(STAMP)

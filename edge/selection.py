@@ -15,9 +15,11 @@ from edge.pool import ID_BYTES
 from fieldvote.errors import InputError, nearest
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, Offer
 from strategies.acquisition import ACQUISITIONS, Candidates, sketch
+from strategies.acquisition.table import OVER_PAIRS
 from strategies.acquisition.uncertainty import entropy_scores, margin_scores
 
 SCORE_STEPS = 65535
+MOST_PAIRED = 4096  # of a larger pool, rules that compare all pairs see so many at random
 FLEET = "fleet"  # ranked on the device by margin, chosen by the coordinator over the whole fleet
 
 
@@ -75,7 +77,7 @@ def make_offers(
     lots = rng.permutation(free)[: wish.random]
     arm = ARM_SEED if wish.first else ARM_RANDOM
     rest = np.setdiff1d(free, lots)
-    ranked, scores = _rank(wish, rest, probabilities, rng)
+    ranked, scores = _rank(wish, rest, probabilities, features, rng)
     positions = np.concatenate([lots, ranked]).astype(np.int64)
     if not len(positions):
         return ()
@@ -102,16 +104,20 @@ def _rank(
     wish: OfferWish,
     rest: NDArray[np.int64],
     probabilities: NDArray[np.float64] | None,
+    features: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the ranked positions and their scores in 0 to 1."""
     if probabilities is None or not len(rest) or not wish.chosen:
         return np.empty(0, dtype=np.int64), np.empty(0)
+    if wish.strategy in OVER_PAIRS and len(rest) > MOST_PAIRED:
+        rest = np.sort(rng.permutation(rest)[: max(MOST_PAIRED, wish.chosen)])
     # ranking on what is sent: two devices that would send the same score rank alike
     view = np.round(probabilities[rest], 6)
     view /= view.sum(axis=1, keepdims=True)
     name = "margin" if wish.strategy == FLEET else wish.strategy
-    best = ACQUISITIONS[name](Candidates(probabilities=view), wish.chosen, rng)
+    seen = Candidates(probabilities=view, embeddings=features[rest])
+    best = ACQUISITIONS[name](seen, wish.chosen, rng)
     if name in _SCORES:
         return rest[best], np.clip(_SCORES[name](view[best]), 0.0, 1.0)
     return rest[best], 1.0 - np.arange(len(best)) / max(len(best), 1)

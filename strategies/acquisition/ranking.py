@@ -25,3 +25,20 @@ def highest(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     # stable, over ascending positions: equal scores keep their order
     order = np.argsort(-scores[positions], kind="stable")[:count]
     return positions[order].astype(np.int64, copy=False)
+
+
+def highest_of_two(
+    scores: NDArray[np.floating], second: NDArray[np.floating], count: int
+) -> NDArray[np.int64]:
+    """Return the positions of the highest scores; ties go by a second score, then by position.
+
+    Args:
+        scores: Shape (n,).
+        second: Shape (n,).
+        count: How many; at most n.
+
+    >>> highest_of_two(np.array([1.0, 2.0, 2.0]), np.array([9.0, 0.0, 1.0]), 2).tolist()
+    [2, 1]
+    """
+    order = np.lexsort((np.arange(len(scores)), -second, -scores))
+    return order[:count].astype(np.int64, copy=False)

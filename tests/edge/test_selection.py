@@ -180,3 +180,13 @@ KNOWN_HALVES = [True, False, False, False, False, True, True, True]
 def test_packed_offers_are_ids_with_their_arm(chosen: int, random: int) -> None:
     made = offers(wish(FLEET, chosen, random), np.arange(ITEMS), views(1))
     assert unpack_offers(pack_offers(made)) == {offer.item: offer.arm for offer in made}
+
+
+@pytest.mark.parametrize("strategy", sorted(ACQUISITIONS))
+def test_every_strategy_offers_from_a_device_of_any_size(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.selection.MOST_PAIRED", 5)
+    made = offers(wish(strategy, chosen=8), np.arange(ITEMS), views(3))
+    assert len({offer.item for offer in made}) == 8
+    assert all(0 <= offer.score <= 65535 for offer in made)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fieldvote.errors import InputError, ShapeError
 from strategies.acquisition import ACQUISITIONS, Acquisition, Candidates, kernels, uncertainty
 from strategies.acquisition.ranking import highest
+from strategies.acquisition.table import NEED_EMBEDDINGS
 from strategies.acquisition.uncertainty import entropy_scores, margin_scores
 
 seeds = st.integers(0, 2**32)
@@ -22,7 +23,7 @@ def drawn(rng: np.random.Generator, items: int, classes: int, *, coarse: bool) -
     if coarse and items:
         counts = rng.multinomial(4, p)
         p = counts / 4
-    return Candidates(probabilities=p)
+    return Candidates(probabilities=p, embeddings=rng.integers(-2, 3, (items, 3)))
 
 
 def gap(row: list[float]) -> float:
@@ -31,7 +32,9 @@ def gap(row: list[float]) -> float:
 
 
 def test_the_table_holds_the_rules_there_are() -> None:
-    assert sorted(ACQUISITIONS) == ["entropy", "margin", "random"]
+    assert len(ACQUISITIONS) == 16
+    assert list(ACQUISITIONS) == sorted(ACQUISITIONS)
+    assert set(ACQUISITIONS) > NEED_EMBEDDINGS
     with pytest.raises(TypeError):
         ACQUISITIONS["best"] = ACQUISITIONS["margin"]  # type: ignore[index]  # that is the point
 
@@ -138,18 +141,33 @@ def test_the_kernel_picks_what_numpy_picks(
     assert sorted(kernels.least_margin(p, count).tolist()) == sorted(expected)
 
 
+@settings(deadline=None, max_examples=40)
+@given(seed=seeds, items=st.integers(1, 300), classes=st.integers(2, 4), coarse=st.booleans())
+def test_rows_that_are_passed_over_are_none_of_the_most_uncertain(
+    seed: int, items: int, classes: int, coarse: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    p = drawn(rng, items, classes, coarse=coarse).probabilities
+    count = int(rng.integers(1, items + 1))
+    rows = uncertainty.uncertain_rows(p, count)
+    assert (np.diff(rows) > 0).all()
+    expected = highest(entropy_scores(p), count)
+    assert rows[highest(entropy_scores(p[rows]), count)].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("rule", ["margin", "entropy"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_large_pools_get_the_same_answer_with_and_without_the_kernel(
-    dtype: type[np.floating], monkeypatch: pytest.MonkeyPatch
+def test_large_pools_get_the_same_answer_by_the_quick_way(
+    dtype: type[np.floating], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
     rng = np.random.default_rng(5)
     p = np.exp(2 * rng.standard_normal((60_000, 10)))
     candidates = Candidates(probabilities=(p / p.sum(axis=1, keepdims=True)).astype(dtype))
     assert candidates.probabilities.size >= uncertainty.KERNEL_CELLS
-    with_kernel = ACQUISITIONS["margin"](candidates, 500, rng)
-    monkeypatch.setattr(uncertainty, "compiled_margin", lambda: None)
-    assert np.array_equal(ACQUISITIONS["margin"](candidates, 500, rng), with_kernel)
+    quick = ACQUISITIONS[rule](candidates, 500, rng)
+    monkeypatch.setattr(uncertainty, "_pays", lambda *_: False)
+    assert np.array_equal(ACQUISITIONS[rule](candidates, 500, rng), quick)
 
 
 def test_probabilities_are_checked_once_on_birth() -> None:
@@ -184,5 +202,6 @@ def test_what_are_not_candidates_is_refused(
 
 @pytest.mark.parametrize("rule", [pytest.param(ACQUISITIONS[n], id=n) for n in ACQUISITIONS])
 def test_a_negative_number_of_picks_is_refused(rule: Callable[..., object]) -> None:
+    one = Candidates(probabilities=[[0.5, 0.5]], embeddings=[[1.0]])
     with pytest.raises(InputError):
-        rule(Candidates(probabilities=[[0.5, 0.5]]), -1, np.random.default_rng(0))
+        rule(one, -1, np.random.default_rng(0))
