@@ -1,0 +1,134 @@
+"""When more labels are not worth their price, and what a thousand of them have brought.
+
+Sources: Bloodgood and Vijay-Shanker 2009, CoNLL, section 3 (stabilised predictions); Zhu, Wang and
+Hovy 2008, COLING, section 3.1 (overall uncertainty); Efron 1987, JASA 82 (the percentile interval).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from fieldvote.errors import InputError, ShapeError
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppingRule:
+    """Stop when models agree with those before them, and doubt is small.
+
+    Attributes:
+        agreement: Least mean kappa of the last models' predictions on one fixed pool.
+        rounds: How many agreements in a row.
+        uncertainty: Most mean entropy on that pool, as a share of the largest there is; 1 asks
+            nothing.
+    """
+
+    agreement: float = 0.99
+    rounds: int = 3
+    uncertainty: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can never or must always hold."""
+        if not 0 < self.agreement <= 1 or self.rounds < 1 or not 0 < self.uncertainty <= 1:
+            raise InputError("expected shares in 0 to 1 and at least one round")
+
+    def says_stop(self, agreements: Sequence[float], uncertainty: float) -> bool:
+        """Return whether to stop.
+
+        Args:
+            agreements: Kappa of each model with the one before, oldest first.
+            uncertainty: Mean entropy now, as a share of the largest there is.
+
+        >>> StoppingRule(rounds=2).says_stop([0.5, 0.995, 1.0], 0.1)
+        True
+        """
+        last = agreements[-self.rounds :]
+        stable = len(last) == self.rounds and float(np.mean(last)) >= self.agreement
+        return stable and uncertainty <= self.uncertainty
+
+
+def kappa(first: NDArray[np.int64], second: NDArray[np.int64], classes: int) -> float:
+    """Return how far two predictions agree beyond chance; 1 where both know one class only.
+
+    Args:
+        first: Classes. Shape (n,), n > 0.
+        second: The same.
+        classes: k.
+
+    Raises:
+        ShapeError: not as many of each.
+        InputError: no predictions, or a class outside 0..k-1.
+
+    Source: Cohen 1960, Educational and Psychological Measurement 20(1).
+
+    >>> kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]), 2)
+    0.5
+    """
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ShapeError("second", second.shape, first.shape)
+    if not len(first) or not all(0 <= p.min() <= p.max() < classes for p in (first, second)):
+        raise InputError(f"expected predictions in 0..{classes - 1}")
+    agree = float((first == second).mean())
+    chance = (
+        float(np.bincount(first, minlength=classes) @ np.bincount(second, minlength=classes))
+        / len(first) ** 2
+    )
+    return 1.0 if chance == 1 else (agree - chance) / (1 - chance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """What choosing has brought over picking at random, per 1,000 labels.
+
+    Attributes:
+        per_thousand: Difference of accuracy for each 1,000 labels both heads were trained on.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    per_thousand: float
+    low: float
+    high: float
+
+
+def gain_per_thousand(
+    chosen_right: NDArray[np.bool_],
+    random_right: NDArray[np.bool_],
+    *,
+    labels: int,
+    rng: Generator,
+) -> Gain:
+    """Compare two heads trained on equally many labels, on the same evaluation items.
+
+    Args:
+        chosen_right: Whether the head of chosen labels is right, by item. Shape (n,).
+        random_right: Whether that of random labels is, on the same items. Shape (n,).
+        labels: How many labels each was trained on.
+        rng: Resamples items, in pairs.
+
+    Raises:
+        ShapeError: not the same items.
+        InputError: no items, or no labels.
+
+    >>> right, wrong = np.ones(50, dtype=bool), np.zeros(50, dtype=bool)
+    >>> gain_per_thousand(right, wrong, labels=500, rng=np.random.default_rng(0)).per_thousand
+    2.0
+    """
+    if chosen_right.ndim != 1 or chosen_right.shape != random_right.shape:
+        raise ShapeError("random_right", random_right.shape, chosen_right.shape)
+    if not len(chosen_right) or labels < 1:
+        raise InputError("expected evaluation items, and labels that were trained on")
+    better = chosen_right.astype(np.int64) - random_right.astype(np.int64)
+    # the sum of a resample depends on how many of each outcome it holds and on nothing else
+    outcomes = np.array([(better == 1).sum(), (better == -1).sum(), (better == 0).sum()])
+    draws = rng.multinomial(len(better), outcomes / len(better), RESAMPLES)
+    means = (draws[:, 0] - draws[:, 1]) / len(better)
+    low, high = np.quantile(means, [0.025, 0.975])
+    scale = 1000 / labels
+    return Gain(
+        per_thousand=float(better.mean()) * scale, low=float(low) * scale, high=float(high) * scale
+    )
