@@ -2,8 +2,14 @@
 
 Rules:
 
-- Durable first, then release: `charge` returns only after the store has taken the entry.
+- Durable first, then release: `charge` returns only after the store has taken the entry, and
+  `release`, the only way to noise something, draws its noise after that. A device that dies in
+  between has paid for nothing; it never has given something away unpaid.
 - A refusal leaves no trace: limits are checked before the store is touched.
+- What has a subject is released once: the same pool noised twice would cost twice and tell no
+  more than it did with less noise.
+- Every limit holds: the device's own in all, the task's for what leaves for a task, and the share
+  of the kind where privacy is divided. Who names a task without limits is refused.
 - Entries are chained by hash, so one that is changed, moved or removed from the middle is noticed
   on opening. A cut tail is not: pin `head` elsewhere where the disk is not trusted.
 - Integers only; sums of floats drift, and a NaN compares false with every limit.
@@ -11,17 +17,24 @@ Rules:
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from types import MappingProxyType
 from typing import Protocol
 
-from fieldvote.errors import InputError, LedgerSpentError
-from privacy.dp.chain import GENESIS, LedgerEntry, decode_entry, encode_entry
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldvote.errors import InputError, RefusalError
+from privacy.dp.amounts import whole
+from privacy.dp.chain import DIGEST_BYTES, GENESIS, LedgerEntry, decode_entry, encode_entry
+from privacy.dp.mechanisms import Noise, add_share, check_values
+from privacy.dp.spending import Limits, Spent, Totals
+
+__all__ = ["Ledger", "LedgerStore", "Limits", "MemoryLedgerStore", "Spent", "Totals"]
 
 MAX_KIND_CHARS = 64
-MAX_INTEGER = 2**53
+MAX_TASK_CHARS = 128
 
 
 class LedgerStore(Protocol):
@@ -49,50 +62,6 @@ class MemoryLedgerStore:
         yield from tuple(self._entries)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a device may give away over its life.
-
-    Attributes:
-        candidates: How many items, redacted or not.
-        size_bytes: How many bytes of any kind.
-    """
-
-    candidates: int
-    size_bytes: int
-
-    def __post_init__(self) -> None:
-        _check_count("candidates", self.candidates)
-        _check_count("size_bytes", self.size_bytes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What was given away; adding two is adding their parts."""
-
-    size_bytes: int = 0
-    candidates: int = 0
-    releases: int = 0
-
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(
-            size_bytes=self.size_bytes + other.size_bytes,
-            candidates=self.candidates + other.candidates,
-            releases=self.releases + other.releases,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals(Spent):
-    """What was given away in all, and by kind.
-
-    Attributes:
-        by_kind: The parts, which add up to the whole.
-    """
-
-    by_kind: Mapping[str, Spent]
-
-
 class Ledger:
     """An account that only grows, with limits.
 
@@ -108,33 +77,45 @@ class Ledger:
     (60, 1)
     """
 
-    def __init__(self, store: LedgerStore, limits: Limits, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        limits: Limits,
+        now: Callable[[], datetime],
+        *,
+        tasks: Mapping[str, Limits] | None = None,
+    ) -> None:
         """Open the store and check its chain.
 
         Args:
             store: Where entries live.
-            limits: May be lower than what is spent; then nothing more leaves.
+            limits: In all. May be lower than what is spent; then nothing more leaves.
             now: The clock; its times carry a time zone.
+            tasks: The limits of each task by its name, beside those in all.
 
         Raises:
             RefusalError: the chain is broken; a human must look before anything leaves.
         """
         self._store, self._limits, self._now = store, limits, now
+        self._tasks = MappingProxyType(dict(tasks or {}))
         self._lock = Lock()
         self._stale = True
         self._head, self._sequence = GENESIS, 0
-        self._by_kind: dict[str, Spent] = {}
+        self._spent: dict[tuple[str, str], Spent] = {}
+        self._released: set[tuple[str, str, bytes]] = set()
         self._load()
 
     @property
     def spent(self) -> Totals:
         """What was given away so far."""
-        whole = sum(self._by_kind.values(), start=Spent())
+        total = self._sum()
         return Totals(
-            size_bytes=whole.size_bytes,
-            candidates=whole.candidates,
-            releases=whole.releases,
-            by_kind=MappingProxyType(dict(self._by_kind)),
+            size_bytes=total.size_bytes,
+            candidates=total.candidates,
+            micro_rho=total.micro_rho,
+            releases=total.releases,
+            by_kind=MappingProxyType({kind: self._sum(kind=kind) for _, kind in self._spent}),
+            by_task=MappingProxyType({task: self._sum(task=task) for task, _ in self._spent}),
         )
 
     @property
@@ -147,6 +128,11 @@ class Ledger:
         """What may be given away in all."""
         return self._limits
 
+    @property
+    def tasks(self) -> Mapping[str, Limits]:
+        """What may be given away for each task."""
+        return self._tasks
+
     def entries(self) -> tuple[LedgerEntry, ...]:
         """Return the history as stored, oldest first, its chain checked again.
 
@@ -155,32 +141,91 @@ class Ledger:
         """
         return tuple(self._read())
 
-    def charge(self, kind: str, *, size_bytes: int, candidates: int = 0) -> LedgerEntry:
+    def charge(
+        self, kind: str, *, size_bytes: int, candidates: int = 0, task: str = ""
+    ) -> LedgerEntry:
         """Write down that something is about to leave; only then may it leave.
 
         Args:
             kind: What leaves, as a word: "summaries", "candidates", "updates".
             size_bytes: How many bytes leave. Not negative.
             candidates: How many items leave. Not negative.
+            task: Whom it leaves for; "" for no task in particular.
 
         Raises:
             LedgerSpentError: a limit would be exceeded; nothing is written.
+            RefusalError: the task has no limits here.
             InputError: a number is negative or no integer, or kind is no word.
             StoreError: the store would not take it; nothing may leave.
         """
-        _check_kind(kind)
-        _check_count("size_bytes", size_bytes)
-        _check_count("candidates", candidates)
+        return self._charge(kind, task, Spent(size_bytes=size_bytes, candidates=candidates))
+
+    def release(
+        self,
+        kind: str,
+        values: NDArray[np.int64],
+        *,
+        noise: Noise,
+        l2_squared: int,
+        entropy: Callable[[int], bytes],
+        task: str = "",
+        subject: bytes = b"",
+        size_bytes: int = 0,
+    ) -> NDArray[np.int64]:
+        """Pay for a noised vector, then noise it and return it; the only way to noise something.
+
+        Args:
+            kind: What leaves: "training", "summaries", "evaluation".
+            values: What this device adds to the sum. Shape (length,), int64.
+            noise: What noise the sum holds at least; this device adds one share of it.
+            l2_squared: Squared length by which one unit, a record or a device, moves the values.
+                Whoever calls vouches for it: it is what the guarantee is about.
+            entropy: The system's, but for rehearsals.
+            task: Whom it leaves for; "" for no task in particular.
+            subject: Digest of what was summed, where that may be released once only; a crash after
+                it was paid for uses it up too. Empty where it may be released again and again.
+            size_bytes: How many bytes leave, where they are not charged apart.
+
+        Returns:
+            New values. Shape (length,), int64. To send them again costs nothing, to ask for them
+            again costs as much again, as the noise is new.
+
+        Raises:
+            LedgerSpentError: a limit would be exceeded; nothing is written, no noise drawn.
+            RefusalError: the task has no limits here, or the subject was released before.
+            InputError, ShapeError: an argument is not what it must be.
+            StoreError: the store would not take the entry; nothing is noised.
+        """
+        check_values(values)
+        cost = noise.micro_rho(l2_squared=l2_squared, length=len(values))
+        more = Spent(size_bytes=size_bytes, micro_rho=cost)
+        self._charge(kind, task, more, subject=subject)
+        return add_share(values, noise, entropy)
+
+    def _charge(self, kind: str, task: str, more: Spent, *, subject: bytes = b"") -> LedgerEntry:
+        """Check, write down, and only then count."""
+        _check_words(kind, task)
+        if not isinstance(subject, bytes) or len(subject) > DIGEST_BYTES:
+            raise InputError(f"a subject is a digest of at most {DIGEST_BYTES} bytes")
+        for name in ("size_bytes", "candidates", "micro_rho"):
+            whole(name, getattr(more, name))
         with self._lock:
             if self._stale:
                 self._load()
-            self._check_limits(size_bytes, candidates)
+            if subject and (task, kind, subject) in self._released:
+                raise RefusalError(
+                    f"{kind} of this pool were released already; there is one release per change"
+                )
+            self._check_limits(kind, task, more)
             entry = LedgerEntry(
                 sequence=self._sequence,
                 at=_aware(self._now()),
                 kind=kind,
-                size_bytes=size_bytes,
-                candidates=candidates,
+                size_bytes=more.size_bytes,
+                candidates=more.candidates,
+                task=task,
+                micro_rho=more.micro_rho,
+                subject=subject,
                 previous=self._head,
             )
             # A store that fails may still have written: read it again before the next charge.
@@ -190,24 +235,34 @@ class Ledger:
             self._stale = False
         return entry
 
-    def _check_limits(self, size_bytes: int, candidates: int) -> None:
+    def _check_limits(self, kind: str, task: str, more: Spent) -> None:
         """Refuse what would exceed a limit."""
-        spent = self.spent
-        for what, more, limit, so_far in (
-            ("bytes", size_bytes, self._limits.size_bytes, spent.size_bytes),
-            ("candidates", candidates, self._limits.candidates, spent.candidates),
-        ):
-            # A charge of nothing passes even where the limit was lowered below what is spent.
-            if more and so_far + more > limit:
-                raise LedgerSpentError(
-                    f"{more} {what} more would make {so_far + more}, the limit is {limit}"
+        self._limits.check(self._sum(), more)
+        self._limits.check_kind(kind, self._sum(kind=kind), more)
+        if task:
+            if task not in self._tasks:
+                raise RefusalError(
+                    "this task has no limits on this device, so nothing leaves for it"
                 )
+            limits = self._tasks[task]
+            limits.check(self._sum(task=task), more, of="the task")
+            limits.check_kind(kind, self._sum(task=task, kind=kind), more, of="the task")
+
+    def _sum(self, *, task: str | None = None, kind: str | None = None) -> Spent:
+        """Return what was spent for this task and on this kind; None stands for any."""
+        parts = (
+            spent
+            for (of, what), spent in self._spent.items()
+            if task in (None, of) and kind in (None, what)
+        )
+        return sum(parts, start=Spent())
 
     def _load(self) -> None:
         """Rebuild the totals from the store; on a broken chain the ledger keeps refusing."""
         self._stale = True
         self._head, self._sequence = GENESIS, 0
-        self._by_kind = {}
+        self._spent = {}
+        self._released = set()
         for entry in self._read():
             self._take(entry)
         self._stale = False
@@ -222,21 +277,23 @@ class Ledger:
 
     def _take(self, entry: LedgerEntry) -> None:
         """Count an entry that is in the store."""
-        more = Spent(size_bytes=entry.size_bytes, candidates=entry.candidates, releases=1)
-        self._by_kind[entry.kind] = self._by_kind.get(entry.kind, Spent()) + more
+        key = (entry.task, entry.kind)
+        self._spent[key] = self._spent.get(key, Spent()) + Spent(
+            size_bytes=entry.size_bytes,
+            candidates=entry.candidates,
+            micro_rho=entry.micro_rho,
+            releases=1,
+        )
+        self._released.add((entry.task, entry.kind, entry.subject))
         self._head, self._sequence = entry.digest, entry.sequence + 1
 
 
-def _check_count(name: str, value: int) -> None:
-    """Refuse what is not a plain whole number; True would count as one byte."""
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
-        raise InputError(f"{name} is a whole number from 0 to 2**53, got a {type(value).__name__}")
-
-
-def _check_kind(kind: str) -> None:
-    """Refuse a kind that is not a word; kinds are printed, and content must not slip into them."""
+def _check_words(kind: str, task: str) -> None:
+    """Refuse what is not a word; both are printed, and content must not slip into them."""
     if not isinstance(kind, str) or not kind.isidentifier() or len(kind) > MAX_KIND_CHARS:
         raise InputError(f"kind is a word of at most {MAX_KIND_CHARS} letters, like 'summaries'")
+    if not isinstance(task, str) or not (task.isprintable() and len(task) <= MAX_TASK_CHARS):
+        raise InputError(f"task is a printable name of at most {MAX_TASK_CHARS} characters")
 
 
 def _aware(at: datetime) -> datetime:
