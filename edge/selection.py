@@ -1,7 +1,9 @@
 """What a device would ship if asked: its best items by the model, and a random few.
 
 An offer says nothing of an item's content but a score, a predicted class, and the signs of its
-embedding under a projection the coordinator does not know.
+embedding under a projection the coordinator does not know. A device that has fewer items left than
+it is asked for may fill its offers up with blanks, so that the length of what it sends does not
+tell how many it has.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from edge.pool import ID_BYTES
 from fieldvote.errors import InputError, nearest
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, Offer
 from strategies.acquisition import ACQUISITIONS, Candidates, sketch
+from strategies.acquisition.sketches import SKETCH_BITS
 from strategies.acquisition.table import OVER_PAIRS
 from strategies.acquisition.uncertainty import entropy_scores, margin_scores
 
@@ -54,8 +57,10 @@ def make_offers(
     features: NDArray[np.float64],
     sketch_seed: int,
     rng: np.random.Generator,
+    bits: int = SKETCH_BITS,
+    padded: bool = False,
 ) -> tuple[Offer, ...]:
-    """Return the offers of one survey, random ones first.
+    """Return the offers of one survey: random ones, the best of the rest, and blanks.
 
     Args:
         wish: What is asked for.
@@ -65,9 +70,11 @@ def make_offers(
         features: What a sketch is made of, centred on the fleet. Shape (pool, d).
         sketch_seed: The fleet's secret projection.
         rng: Decides the random arm, and ties where a strategy draws.
+        bits: Length of a sketch, the same on every device.
+        padded: Whether blanks make them as many as were asked for.
 
     Raises:
-        InputError: the strategy has no such name.
+        InputError: the strategy has no such name, or bits is not a positive multiple of 8.
     """
     if wish.strategy != FLEET and wish.strategy not in ACQUISITIONS:
         raise InputError(
@@ -79,16 +86,14 @@ def make_offers(
     rest = np.setdiff1d(free, lots)
     ranked, scores = _rank(wish, rest, probabilities, features, rng)
     positions = np.concatenate([lots, ranked]).astype(np.int64)
-    if not len(positions):
-        return ()
-    sketches = sketch(features[positions], bits=64, seed=sketch_seed)
+    sketches = sketch(features[positions], bits=bits, seed=sketch_seed)
     predicted = (
         np.full(len(positions), -1)
         if probabilities is None
         else probabilities[positions].argmax(axis=1)
     )
     marks = np.concatenate([np.zeros(len(lots)), scores * SCORE_STEPS]).round().astype(np.int64)
-    return tuple(
+    made = [
         Offer(
             item=ids[position],
             arm=arm if place < len(lots) else ARM_CHOSEN,
@@ -97,6 +102,25 @@ def make_offers(
             sketch=sketches[place].tobytes(),
         )
         for place, position in enumerate(positions)
+    ]
+    blanks = wish.chosen + wish.random - len(made) if padded else 0
+    return (*made, *(_blank(bits, rng) for _ in range(blanks)))
+
+
+def is_blank(offer: Offer) -> bool:
+    """Return whether an offer stands for no item: a ranked one without a predicted class."""
+    return offer.arm == ARM_CHOSEN and offer.predicted < 0
+
+
+def _blank(bits: int, rng: np.random.Generator) -> Offer:
+    """Return an offer of nothing, as long on the wire as a ranked one."""
+    return Offer(
+        item=rng.bytes(ID_BYTES),
+        arm=ARM_CHOSEN,
+        # a score below 256 would be shorter
+        score=int(rng.integers(256, SCORE_STEPS + 1)),
+        predicted=-1,
+        sketch=rng.bytes(bits // 8),
     )
 
 

@@ -1,6 +1,7 @@
 """Choosing from offers over the whole fleet at once, under one budget."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
@@ -9,11 +10,36 @@ from numpy.typing import NDArray
 from coordinator.settings import CampaignSettings
 from coordinator.store.rows import StoredOffer
 from fieldvote.codec import IntVector, decode, encode
+from fieldvote.errors import WireError
 from fieldvote.records import ARM_CHOSEN, DeviceId
 from fieldvote.rng import stream
 from strategies.acquisition import Offers, select_fleet
+from strategies.acquisition.fleet_limits import DUPLICATE_SHARE
 
 FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetWishes:
+    """What a choice over the fleet keeps to besides its budget.
+
+    Attributes:
+        pending: Granted in earlier rounds and not answered yet, as they were offered.
+        class_shares: Class to its least share of picks and pending items, by predicted class.
+        per_device_floor: Least picks of the ranked offers of each device.
+    """
+
+    pending: tuple[StoredOffer, ...] = ()
+    class_shares: Mapping[int, float] = field(default_factory=dict)
+    per_device_floor: int = 0
+
+
+NO_WISHES = FleetWishes()
+
+
+def is_blank(offer: StoredOffer) -> bool:
+    """Return whether an offer stands for no item: a device has sent it to hide how many it has."""
+    return offer.arm == ARM_CHOSEN and offer.predicted < 0
 
 
 def random_count(budget: int, share: float) -> int:
@@ -38,6 +64,7 @@ def choose(
     budget: int,
     random_share: float,
     rng: np.random.Generator,
+    wishes: FleetWishes = NO_WISHES,
 ) -> list[StoredOffer]:
     """Return the offers to grant: the random arm first, then the best of the rest.
 
@@ -47,18 +74,25 @@ def choose(
         budget: How many labels the round may buy.
         random_share: Share of the budget that goes to the random arm.
         rng: Draws the random arm and starts the clusters.
+        wishes: What "fleet" keeps to besides.
     """
     lots = [offer for offer in offers if offer.arm != ARM_CHOSEN]
     ranked = [offer for offer in offers if offer.arm == ARM_CHOSEN]
     # without a head nothing is ranked yet: the whole budget is drawn by lot
     wanted = random_count(budget, random_share) if ranked else budget
     drawn = sorted(rng.permutation(len(lots))[:wanted].tolist())
-    best = _best(ranked, strategy, budget - len(drawn), rng)
+    best = _best(ranked, strategy, budget - len(drawn), rng, wishes)
     return [lots[place] for place in drawn] + [ranked[place] for place in best]
 
 
 def grant(
-    offers: list[StoredOffer], settings: CampaignSettings, *, number: int, most: int, first: bool
+    offers: list[StoredOffer],
+    settings: CampaignSettings,
+    *,
+    number: int,
+    most: int,
+    first: bool,
+    wishes: FleetWishes = NO_WISHES,
 ) -> list[StoredOffer]:
     """Return what a round grants of these offers: the same whenever it is asked.
 
@@ -68,37 +102,58 @@ def grant(
         number: The round.
         most: How many it may buy.
         first: A first round takes every seed.
+        wishes: What "fleet" keeps to besides.
     """
+    there = [offer for offer in offers if not is_blank(offer)]
     if first:
-        return offers[:most]
+        return there[:most]
     return choose(
-        offers,
+        there,
         strategy=settings.strategy,
         budget=most,
         random_share=settings.random_share,
         rng=stream(settings.seed, "select", number),
+        wishes=wishes,
     )
 
 
 def _best(
-    offers: list[StoredOffer], strategy: str, budget: int, rng: np.random.Generator
+    offers: list[StoredOffer],
+    strategy: str,
+    budget: int,
+    rng: np.random.Generator,
+    wishes: FleetWishes,
 ) -> NDArray[np.int64]:
     """Return positions of the best offers."""
     if not offers or budget <= 0:
         return np.empty(0, dtype=np.int64)
-    score = np.array([offer.score for offer in offers], dtype=np.float64)
     if strategy != FLEET:
+        score = np.array([offer.score for offer in offers], dtype=np.float64)
         return np.argsort(-score, kind="stable")[:budget]
-    sketches = np.frombuffer(b"".join(offer.sketch for offer in offers), dtype=np.uint8)
+    pooled = _columns(offers, sketch_bytes=0)
+    sketch_bytes = pooled.sketch.shape[1]
+    # sketches of another length say nothing of these
+    alike = [offer for offer in wishes.pending if len(offer.sketch) == sketch_bytes]
     return select_fleet(
-        Offers(
-            device=np.array([offer.device for offer in offers], dtype=np.int64),
-            score=score,
-            predicted=np.array([offer.predicted for offer in offers], dtype=np.int64),
-            sketch=sketches.reshape(len(offers), -1),
-        ),
+        pooled,
         budget,
         rng,
+        duplicate_bits=int(DUPLICATE_SHARE * 8 * sketch_bytes),
+        class_shares=wishes.class_shares,
+        per_device_floor=wishes.per_device_floor,
+        pending=_columns(alike, sketch_bytes=sketch_bytes),
+    )
+
+
+def _columns(offers: Sequence[StoredOffer], *, sketch_bytes: int) -> Offers:
+    """Return offers as columns; without any, their sketches would be so long."""
+    sketches = np.frombuffer(b"".join(offer.sketch for offer in offers), dtype=np.uint8)
+    size = len(offers[0].sketch) if offers else sketch_bytes
+    return Offers(
+        device=np.array([offer.device for offer in offers], dtype=np.int64),
+        score=np.array([offer.score for offer in offers], dtype=np.float64),
+        predicted=np.array([offer.predicted for offer in offers], dtype=np.int64),
+        sketch=sketches.reshape(len(offers), size),
     )
 
 
@@ -135,9 +190,15 @@ def pack_offers(offers: list[StoredOffer]) -> bytes:
 
 
 def unpack_offers(blob: bytes) -> list[StoredOffer]:
-    """Undo pack_offers."""
+    """Undo pack_offers.
+
+    Raises:
+        WireError: these are not offers as they are kept.
+    """
     kept = decode(blob, _KINDS, (_Offers,))
     count = len(kept.device)
+    if any(len(getattr(kept, name)) != count for name in _COLUMNS):
+        raise WireError(f"columns of {count} offers are not of one length")
     item, sketch = (len(joined) // max(count, 1) for joined in (kept.items, kept.sketches))
     return [
         StoredOffer(

@@ -34,17 +34,27 @@ def weighted_kmeans(
     norms = (points**2).sum(axis=1)
     centers = _spread_start(points, norms, weights, clusters, rng)
     nearest = _nearest(points, norms, centers)
+    weighted = points * weights[:, None]
     for _ in range(ITERATIONS):
         mass = np.bincount(nearest, weights=weights, minlength=len(centers))
-        belongs = np.zeros((len(centers), len(points)))
-        belongs[nearest, np.arange(len(points))] = weights
         kept = mass > 0  # a cluster that lost its points stays where it is
-        centers[kept] = (belongs @ points)[kept] / mass[kept, None]
+        centers[kept] = _sums(weighted, nearest) / mass[kept, None]
         moved = _nearest(points, norms, centers)
         if np.array_equal(moved, nearest):
             break
         nearest = moved
     return nearest
+
+
+def _sums(weighted: NDArray[np.float64], nearest: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sum over each cluster that has points, in the order of clusters.
+
+    Points are put in order and added up in runs: a product with a matrix of who belongs where
+    would take as many steps for each cluster as there are points.
+    """
+    order = np.argsort(nearest, kind="stable")
+    starts = np.flatnonzero(np.diff(nearest[order], prepend=-1))
+    return np.asarray(np.add.reduceat(weighted[order], starts, axis=0))
 
 
 def _spread_start(
@@ -62,16 +72,24 @@ def _spread_start(
     tries = 2 + int(np.log(clusters))
     chosen: list[int] = []
     distance = np.full(len(points), np.inf)
+    across = np.ascontiguousarray(points.T)
+    gaps, mass = np.empty((tries, len(points))), np.cumsum(weights)
     for _ in range(min(clusters, len(points))):
-        mass = np.cumsum(weights * distance if chosen else weights)
         if mass[-1] <= 0:
             break
         drawn = np.searchsorted(mass, rng.random(tries) * mass[-1], side="right")
         drawn = np.minimum(drawn, len(points) - 1)
-        gaps = norms[:, None] + norms[drawn] - 2 * (points @ points[drawn].T)
-        left = np.minimum(distance[:, None], np.maximum(gaps, 0.0))
-        best = int((weights @ left).argmin())
-        distance = left[:, best]
+        # one row per try, in place: most of the time would go into temporary arrays
+        np.matmul(points[drawn], across, out=gaps)
+        gaps *= -2
+        gaps += norms
+        gaps += norms[drawn, None]
+        np.maximum(gaps, 0.0, out=gaps)
+        np.minimum(gaps, distance, out=gaps)
+        best = int((gaps @ weights).argmin())
+        distance[:] = gaps[best]
+        np.multiply(weights, distance, out=mass)
+        np.cumsum(mass, out=mass)
         chosen.append(int(drawn[best]))
     return points[chosen].copy()
 

@@ -15,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from fieldvote.errors import InputError, ShapeError
 from fieldvote.rng import stream
 
+SKETCH_BITS = 64
+"""Bits of an offer's sketch. A multiple of 8; every device of a fleet must use the same number."""
+
 
 def sketch(
-    embeddings: ArrayLike, *, bits: int = 64, seed: int, center: ArrayLike | None = None
+    embeddings: ArrayLike, *, bits: int = SKETCH_BITS, seed: int, center: ArrayLike | None = None
 ) -> NDArray[np.uint8]:
     """Return the sketch of each embedding.
 

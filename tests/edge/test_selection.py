@@ -10,14 +10,23 @@ from edge.selection import (
     FLEET,
     OfferWish,
     for_evaluation,
+    is_blank,
     make_offers,
     pack_offers,
     unpack_offers,
 )
 from fieldvote.errors import InputError
-from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, Offer
+from fieldvote.records import (
+    ARM_CHOSEN,
+    ARM_RANDOM,
+    ARM_SEED,
+    Offer,
+    SurveyReply,
+    encode,
+)
 from fieldvote.rng import keyed_entropy, stream
 from strategies.acquisition import ACQUISITIONS, Candidates, sketch
+from strategies.acquisition.sketches import SKETCH_BITS
 
 ITEMS = 24
 NAMING = keyed_entropy(3, "ids")
@@ -36,6 +45,17 @@ def offers(
     probabilities: NDArray[np.float64] | None,
     seed: int = 0,
 ) -> tuple[Offer, ...]:
+    return made_of(wish, free, probabilities, seed, padded=False)
+
+
+def made_of(
+    wish: OfferWish,
+    free: NDArray[np.int64],
+    probabilities: NDArray[np.float64] | None,
+    seed: int = 0,
+    bits: int = SKETCH_BITS,
+    padded: bool = True,
+) -> tuple[Offer, ...]:
     return make_offers(
         wish,
         ids=IDS,
@@ -44,6 +64,8 @@ def offers(
         features=EMBEDDINGS,
         sketch_seed=9,
         rng=stream(seed, "offers"),
+        bits=bits,
+        padded=padded,
     )
 
 
@@ -71,7 +93,9 @@ def test_offers_are_distinct_free_items_within_what_was_asked(
     assert len(set(lots + ranked)) == len(made)
     assert {*lots, *ranked} <= {IDS[place] for place in places}
     assert [offer.item for offer in made] == lots + ranked
-    assert all(0 <= offer.score <= 65535 and len(offer.sketch) == 8 for offer in made)
+    assert all(
+        0 <= offer.score <= 65535 and len(offer.sketch) == SKETCH_BITS // 8 for offer in made
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -141,12 +165,59 @@ def test_first_labels_are_the_seed_arm() -> None:
     assert [offer.arm for offer in made] == [ARM_SEED, ARM_SEED]
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    STRATEGIES,
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.integers(0, ITEMS),
+    st.booleans(),
+    st.sampled_from([64, 128]),
+)
+def test_as_many_offers_are_sent_as_were_asked_for_whatever_is_left(
+    strategy: str, chosen: int, random: int, left: int, scored: bool, bits: int
+) -> None:
+    view = views(3) if scored else None
+    asked, free = wish(strategy, chosen, random), np.arange(left)
+    made = made_of(asked, free, view, bits=bits)
+    assert len(made) == chosen + random
+    assert {len(offer.sketch) for offer in made} <= {bits // 8}
+    blanks = [offer for offer in made if is_blank(offer)]
+    assert made[len(made) - len(blanks) :] == tuple(blanks)
+    assert not {offer.item for offer in blanks} & set(IDS)
+
+
+def test_the_length_of_a_reply_does_not_tell_how_many_items_are_left() -> None:
+    def length(left: int) -> int:
+        offers_made = made_of(wish(chosen=16), np.arange(left), views(3))
+        reply = SurveyReply(
+            round=1,
+            items=0,
+            voted=0,
+            votes=np.empty(0, dtype=np.int64),
+            moments=np.empty(0, dtype=np.int64),
+            offers=offers_made,
+        )
+        return len(encode(reply))
+
+    assert min(offer.score for offer in offers(wish(chosen=16), np.arange(16), views(3))) > 255
+    assert {length(left) for left in (0, 1, 9, 16, ITEMS)} == {length(16)}
+
+
+def test_blanks_do_not_change_what_else_is_offered() -> None:
+    few = np.arange(6)
+    for strategy in (FLEET, *ACQUISITIONS):
+        exact = offers(wish(strategy, 4, 2), few, views(3))
+        assert offers(wish(strategy, 9, 2), few, views(3)) == exact
+        assert made_of(wish(strategy, 4, 2), few, views(3)) == exact
+
+
 def test_with_no_free_item_nothing_is_offered() -> None:
     assert offers(wish(chosen=5, random=5), np.empty(0, dtype=np.int64), views(1)) == ()
 
 
 def test_an_offer_carries_the_sketch_of_its_own_item() -> None:
-    own = sketch(EMBEDDINGS, bits=64, seed=9)
+    own = sketch(EMBEDDINGS, bits=SKETCH_BITS, seed=9)
     for offer in offers(wish(chosen=6, random=6), np.arange(ITEMS), views(2)):
         assert offer.sketch == own[IDS.index(offer.item)].tobytes()
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -8,16 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.rounds.selection import (
+    FleetWishes,
     choose,
     grant,
+    is_blank,
     pack_offers,
     random_count,
     random_offers,
     unpack_offers,
 )
 from coordinator.store.rows import StoredOffer
+from edge.selection import OfferWish, make_offers
 from fieldvote.errors import InputError
-from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, DeviceId
+from fieldvote.records import (
+    ARM_CHOSEN,
+    ARM_RANDOM,
+    ARM_SEED,
+    DeviceId,
+    Offer,
+    SurveyReply,
+    decode,
+    encode,
+)
 from tests.coordinator.rounds.campaign import settings_with
 
 STRATEGIES = ("fleet", "margin", "entropy", "random")
@@ -231,3 +244,98 @@ def test_each_round_and_each_seed_draws_lots_of_its_own() -> None:
         for n in (1, 2, 3)
     }
     assert len(drawn) == 6
+
+
+def stored(device: int, offers: tuple[Offer, ...]) -> list[StoredOffer]:
+    """Return offers as they are kept once they came over the wire."""
+    nothing = np.empty(0, dtype=np.int64)
+    reply = SurveyReply(round=2, items=0, voted=0, votes=nothing, moments=nothing, offers=offers)
+    return [
+        StoredOffer(
+            device=DeviceId(device),
+            item=offer.item,
+            arm=offer.arm,
+            score=offer.score,
+            predicted=offer.predicted,
+            sketch=offer.sketch,
+        )
+        for offer in decode(encode(reply), SurveyReply).offers
+    ]
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("padded", [False, True])
+def test_sketches_of_either_length_go_from_the_device_to_the_choice(
+    bits: int, padded: bool
+) -> None:
+    shared = np.random.default_rng(1).standard_normal((12, 30))
+    sure = np.linspace(0.5, 0.9, 12)
+    offers = [
+        offer
+        for device in range(3)
+        for offer in stored(
+            device,
+            make_offers(
+                OfferWish(strategy="fleet", chosen=20, random=0, first=False),
+                ids=[bytes([device, n]) * 8 for n in range(12)],
+                free=np.arange(12),
+                probabilities=np.column_stack([sure, 1 - sure]),
+                # the same items on every device, up to a little noise
+                features=shared + 0.01 * np.random.default_rng(device).standard_normal((12, 30)),
+                sketch_seed=7,
+                rng=np.random.default_rng(device),
+                bits=bits,
+                padded=padded,
+            ),
+        )
+    ]
+    assert {len(offer.sketch) for offer in offers} == {bits // 8}
+    assert sum(is_blank(offer) for offer in offers) == (24 if padded else 0)
+    kept = unpack_offers(pack_offers(offers))
+    chosen = settings_with(strategy="fleet", random_share=0.0)
+    picks = grant(kept, chosen, number=2, most=36, first=False)
+    # each of the twelve is asked of one device, and no blank of any
+    assert sorted(pick.item[1] for pick in picks) == list(range(12))
+    assert not any(is_blank(pick) for pick in picks)
+
+
+def test_a_blank_is_granted_to_nobody_in_any_round() -> None:
+    offers = made_offers(ranked=6, lots=6, seed=6)
+    blanks = [
+        replace(offer, item=offer.item[::-1], arm=ARM_CHOSEN, score=65535, predicted=-1)
+        for offer in offers
+    ]
+    both = sorted([*offers, *blanks], key=lambda offer: offer.item)
+    for first in (False, True):
+        for strategy in STRATEGIES:
+            chosen = settings_with(strategy=strategy, random_share=0.2)
+            plain = grant(offers, chosen, number=2, most=10, first=first)
+            assert grant(both, chosen, number=2, most=10, first=first) == plain
+    # blanks alone are no head's ranking: the budget is drawn by lot
+    lots = made_offers(ranked=0, lots=6, seed=6)
+    chosen = settings_with(strategy="fleet", random_share=0.2)
+    assert len(grant([*lots, *blanks], chosen, number=2, most=6, first=False)) == 6
+
+
+def test_what_is_pending_is_not_asked_again_and_counts_for_its_class() -> None:
+    offers = made_offers(ranked=60, lots=0, seed=9)
+    pending = tuple(replace(offer, item=bytes(16)) for offer in offers[:5])
+
+    def chosen(wishes: FleetWishes) -> list[StoredOffer]:
+        return choose(
+            offers,
+            strategy="fleet",
+            budget=20,
+            random_share=0.0,
+            rng=np.random.default_rng(1),
+            wishes=wishes,
+        )
+
+    asked = chosen(FleetWishes(pending=pending))
+    assert not {offer.sketch for offer in asked} & {offer.sketch for offer in pending}
+    # sketches of another length can say nothing, and do not stand in the way
+    other = tuple(replace(offer, sketch=bytes(16)) for offer in pending)
+    assert chosen(FleetWishes(pending=other)) == chosen(FleetWishes())
+    shared = chosen(FleetWishes(class_shares={2: 0.8}, per_device_floor=1))
+    assert sum(offer.predicted == 2 for offer in shared) >= 16
+    assert {offer.device for offer in shared} == {offer.device for offer in offers}
