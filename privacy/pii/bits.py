@@ -3,18 +3,19 @@
 `x << 1` reads "the next chunk is x" and `x >> 1` "the chunk before is x".
 """
 
+import numpy as np
+
 from privacy.pii.classes import MASKED
 
 _CLASSES = MASKED + "abcdefghijklmnopqrstuvwxyz"
-_MARKS = ".,:' "
-
-
-def _table(symbol: str) -> bytes:
-    """Return the translation of a code string to the binary digits of one symbol."""
-    return bytes(ord("1" if code == ord(symbol) else "0") for code in range(256))
-
-
-_TABLES = {symbol: _table(symbol) for symbol in _CLASSES + _MARKS}
+_MARKS = b".,:' "
+# From so many on, one comparison of all symbols with all chunks pays for itself.
+FEW_CHUNKS = 400
+# For each symbol the translation of a code string to its binary digits.
+_TABLES = {
+    symbol: bytes(b"01"[code == symbol] for code in range(256))
+    for symbol in _CLASSES.encode("ascii") + _MARKS
+}
 _NOWHERE = dict.fromkeys(_CLASSES, 0)
 
 
@@ -34,13 +35,12 @@ class Chunks:
         """Read the codes, class and mark of each chunk in turn."""
         classes, marks = codes[::2], codes[1::2]
         self.size = len(classes)
-        self.at = _NOWHERE.copy()
-        for code in set(classes):
-            letter = chr(code)
-            self.at[letter] = int(classes.translate(_TABLES[letter]), 2)
-        self.sentence, self.comma, self.colon, self.possessive, self.plain = [
-            int(marks.translate(_TABLES[mark]), 2) for mark in _MARKS
-        ]
+        where = _where_translated if self.size < FEW_CHUNKS else _where_packed
+        present = bytes(set(classes))
+        self.at = _NOWHERE | dict(
+            zip(present.decode("ascii"), where(classes, present), strict=True)
+        )
+        self.sentence, self.comma, self.colon, self.possessive, self.plain = where(marks, _MARKS)
         self.masked = self.any(MASKED)
 
     def any(self, classes: str) -> int:
@@ -49,6 +49,18 @@ class Chunks:
         for letter in classes:
             bits |= at[letter]
         return bits
+
+
+def _where_translated(codes: bytes, symbols: bytes) -> list[int]:
+    """Return the bits of the places of each symbol, read as binary digits."""
+    return [int(codes.translate(_TABLES[symbol]), 2) for symbol in symbols]
+
+
+def _where_packed(codes: bytes, symbols: bytes) -> list[int]:
+    """Return the same by comparing everything at once."""
+    found = np.frombuffer(symbols, np.uint8)[:, None] == np.frombuffer(codes, np.uint8)
+    idle = -len(codes) % 8
+    return [int.from_bytes(row.tobytes()) >> idle for row in np.packbits(found, axis=1)]
 
 
 def until(links: int, target: int, times: int) -> int:

@@ -1,6 +1,8 @@
 """Checks that tell a card from a long number; digits only, no judgement of who owns it."""
 
 CARD_DIGITS = range(12, 20)
+# Each digit as the sum of the digits of its double.
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 IBAN_CHARS = range(15, 35)
 
 
@@ -10,9 +12,9 @@ def luhn(digits: str) -> bool:
     >>> luhn("4111111111111111"), luhn("4111111111111112")
     (True, False)
     """
-    doubled = (2 * int(digit) for digit in digits[-2::-2])
-    total = sum(int(digit) for digit in digits[-1::-2])
-    return (total + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
+    codes = digits.encode("ascii")
+    total = sum(codes[-1::-2]) + sum(codes[-2::-2].translate(_DOUBLED))
+    return (total - ord("0") * len(codes)) % 10 == 0
 
 
 def is_card(digits: str) -> bool:

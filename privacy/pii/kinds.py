@@ -6,7 +6,8 @@ lengths and checksums are verified in code.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from types import MappingProxyType
 
@@ -50,7 +51,10 @@ _PATTERNS = (
     ("NUMBER", r"\d+(?:st|nd|rd|th)\b"),
     ("NUMBER", r"[+(]*\d(?:[ .\-/()x]*\d)*"),
 )
-_ANY = re2.compile("(?i)" + "|".join(f"(?:{pattern})" for _, pattern in _PATTERNS))
+_EITHER = "(?i)" + "|".join(f"(?:{pattern})" for _, pattern in _PATTERNS)
+_ANY = re2.compile(_EITHER)
+# The same for ASCII, where a byte is a character and no position has to be counted out.
+_ANY_ASCII = re2.compile(_EITHER.encode("utf-8"))
 _WHICH = re2.Set.FullMatchSet()
 for _, _pattern in _PATTERNS:
     _WHICH.Add(f"(?i){_pattern}")
@@ -60,6 +64,7 @@ _DIGITS = frozenset("0123456789")
 _DIGITS_ONLY = frozenset(("NUMBER", "PHONE", "CARD", "SSN"))
 # One character for one, so that positions hold; RE2 takes no lone surrogates.
 _READABLE = FOLD | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_UNREADABLE = re.compile(f"[{''.join(map(chr, FOLD))}\ud800-\udfff]")
 _DATE_PARTS = """am pm a.m. p.m. jan january feb february mar march apr april may jun june jul july
     aug august sep sept september oct october nov november dec december"""
 _DATE_WORDS = frozenset(_DATE_PARTS.split())
@@ -67,7 +72,11 @@ _BLANKS = str.maketrans(dict.fromkeys(PUNCTUATION, " "))
 # What may stand between pieces: plain punctuation and all that Unicode calls a blank.
 _GLUE = PUNCTUATION + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _CHUNK = re.compile(r"\S+")
-_SENTENCE_BREAK = re.compile(r"(\w*)[.,;:!?)]+[\"')]*\s+")
+# What every break of a sentence or a list holds.
+_BREAKS = ".,;:!?)"
+_ENDS = _BREAKS + "\"'"
+_ENDED = re.compile(rf"[{_ENDS}]\s")
+_WORD = re.compile(r"\w+")
 
 
 def split_run(
@@ -86,9 +95,7 @@ def split_run(
     >>> split_run("Ann (555) 010-9999,")
     ((0, 3, 'NAME'), (4, 18, 'PHONE'))
     """
-    if run.replace(" ", "").isalpha():
-        return ((0, len(run), _kind(run)),)
-    if not run.isascii():
+    if not run.isascii() and _UNREADABLE.search(run):
         run = run.translate(_READABLE)
     core = run.rstrip(PUNCTUATION)
     if _HINTS.isdisjoint(core) and "." not in core.replace(". ", ""):
@@ -96,14 +103,15 @@ def split_run(
     # Most numbers are no more than digits, blanks and one hyphen or none.
     if core[0].isdigit() and core[-1].isdigit() and core.replace("-", "", 1).isdigit():
         return ((0, len(core), _number(core)),)
-    if mixed := _mixed(core, streets):
-        return mixed
     if "@" not in run and not _DIGITS.isdisjoint(run):
-        words = run.translate(_BLANKS).lower().split()
+        plain = core.replace(" ", "").isalnum()
+        words = (core if plain else run.translate(_BLANKS)).lower().split()
         if not streets.isdisjoint(words):
             start = _address_start(run, streets)
-            address = _trimmed(run, start, len(run))
-            return (*_words(run, 0, start, abbreviations), (*address, "ADDRESS"))
+            first, beyond = _trimmed(run, start, len(run))
+            return (*_words(run, 0, start, abbreviations), (first, beyond, "ADDRESS"))
+        if _DATE_WORDS.isdisjoint(words) and (mixed := _mixed(core, abbreviations)):
+            return mixed
     # Mostly a run is one thing; asking that first is cheaper than searching.
     kind, length = _typed(core)
     if kind and length == len(core):
@@ -119,34 +127,43 @@ def split_run(
     return tuple(pieces)
 
 
-def _mixed(core: str, streets: frozenset[str]) -> tuple[Piece, ...]:
-    """Return the pieces of single numbers among plain words, which need no pattern; else none."""
-    if not core.replace(" ", "").isalnum():
-        return ()
-    chunks = core.split(" ")
-    lowered = core.lower().split(" ")
-    if not (streets.isdisjoint(lowered) and _DATE_WORDS.isdisjoint(lowered)):
-        return ()
+def _mixed(core: str, abbreviations: frozenset[str]) -> tuple[Piece, ...]:
+    """Return the pieces of single numbers among words not of dates or streets; else none."""
     pieces: list[Piece] = []
-    at, words, after_number = 0, -1, False
-    for chunk in chunks:
-        number = chunk.isdigit() and chunk.isascii()
-        if (not number and not chunk.isalpha()) or (number and after_number):
-            return ()
-        if number:
-            if words >= 0:
-                pieces.append((words, at - 1, _kind(core[words : at - 1])))
-            pieces.append((at, at + len(chunk), _number(chunk)))
-            words = -1
-        elif words < 0:
-            # 12 x 4, 10 a: the number's pattern reads on over some letters.
-            if after_number and len(chunk) == 1:
+    # Where a piece of words begins and ends, if there is one; what came right before.
+    first, beyond, after_number = -1, 0, False
+    place = 0
+    for chunk in core.split(" "):
+        start, place = place, place + len(chunk) + 1
+        word = chunk
+        if not chunk.isalpha():
+            word = chunk.lstrip(">") if first < 0 else chunk
+            start = place - 1 - len(word)
+            word = word.rstrip(",") if word[-1:] == "," else word.removesuffix(":")
+        if word.isalpha():
+            end = start + len(word)
+            parted = end < place - 1
+            # 12 x 4, 10 a: the number's pattern reads on over some letters. Neither J, nor Dr, ends
+            # a piece; that is rare enough for the long way.
+            if len(word) == 1 and (after_number or parted):
                 return ()
-            words = at
-        after_number = number
-        at += len(chunk) + 1
-    if words >= 0:
-        pieces.append((words, len(core), _kind(core[words:])))
+            first, beyond, after_number = first if first >= 0 else start, end, False
+            if parted:
+                if word.lower() in abbreviations:
+                    return ()
+                pieces.append((first, beyond, _kind(core[first:beyond])))
+                first = -1
+        elif after_number or not (word.isdigit() and word.isascii()):
+            return ()
+        else:
+            if first >= 0:
+                pieces.append((first, beyond, _kind(core[first:beyond])))
+                first = -1
+            pieces.append((start, start + len(word), _number(word)))
+            # No number reads on over a comma.
+            after_number = start + len(word) == place - 1
+    if first >= 0:
+        pieces.append((first, beyond, _kind(core[first:beyond])))
     return tuple(pieces)
 
 
@@ -163,6 +180,8 @@ def _peeled(core: str) -> list[Piece]:
 
 def _address_start(run: str, streets: frozenset[str]) -> int:
     """Return where the house number or the first street word begins."""
+    if run[0] in _DIGITS:
+        return 0
     for chunk in _CHUNK.finditer(run):
         if not _DIGITS.isdisjoint(chunk[0]) or chunk[0].strip(PUNCTUATION).lower() in streets:
             return chunk.start()
@@ -173,12 +192,17 @@ def _structured(run: str) -> list[Piece]:
     """Return what the pattern and the checksums recognise, disjoint and sorted."""
     found: list[Piece] = []
     at = 0
-    while match := _ANY.search(run, at):
+    search = (
+        partial(_ANY_ASCII.search, run.encode("ascii"))
+        if run.isascii()
+        else partial(_ANY.search, run)
+    )
+    while match := search(at):
         start, end = match.span()
         kind, length = _typed(run[start:end])
         end = start + length
         # The full stop after it belongs to the sentence, and must stay to be seen.
-        while end > start + 1 and not _sticks(run[end - 1]):
+        while end > start + 1 and is_glue(run[end - 1]):
             end -= 1
         first, beyond = _grown(run, start, end, at)
         if beyond - first > end - start and kind in _DIGITS_ONLY:
@@ -202,21 +226,16 @@ def _typed(text: str) -> tuple[str, int]:
 
 def _grown(run: str, start: int, end: int, first: int) -> tuple[int, int]:
     """Grow a match over the word it stands in: half of a serial number must not be left over."""
-    while start > first and _sticks(run[start - 1]):
+    while start > first and not is_glue(run[start - 1]):
         start -= 1
-    while end < len(run) and _sticks(run[end]):
+    while end < len(run) and not is_glue(run[end]):
         end += 1
     return start, end
 
 
 def is_glue(char: str) -> bool:
     """Whether a character is a blank or plain punctuation, which may stand between pieces."""
-    return char.isspace() or char in PUNCTUATION
-
-
-def _sticks(char: str) -> bool:
-    """Whether a character next to a match cannot be passed on by itself."""
-    return not is_glue(char)
+    return char in _GLUE
 
 
 def _check_number(text: str) -> tuple[str, int]:
@@ -281,19 +300,38 @@ def _number(text: str) -> str:
     return "ID"
 
 
-def _words(run: str, start: int, end: int, abbreviations: frozenset[str]) -> Iterator[Piece]:
-    """Yield what has no structure, parted where a sentence or a list parts it."""
+def _words(run: str, start: int, end: int, abbreviations: frozenset[str]) -> list[Piece]:
+    """Return what has no structure, parted where a sentence or a list parts it."""
+    if start == end:
+        return []
     start, end = _trimmed(run, start, end)
-    for match in _SENTENCE_BREAK.finditer(run, start, end):
-        # Dr. Smith and J. Smith are one name.
-        if len(match[1]) > 1 and match[1].lower() not in abbreviations:
-            first, beyond = _trimmed(run, start, match.end())
-            if first < beyond:
-                yield first, beyond, _kind(run[first:beyond])
-            start = match.end()
-    start, end = _trimmed(run, start, end)
+    pieces: list[Piece] = []
+    if _ENDED.search(run, start, end):
+        for chunk in _CHUNK.finditer(run, start, end):
+            word = _before_break(chunk[0]) if chunk.end() < end else ""
+            # Dr. Smith and J. Smith are one name.
+            if len(word) > 1 and word.lower() not in abbreviations:
+                first, beyond = _trimmed(run, start, chunk.end())
+                if first < beyond:
+                    pieces.append((first, beyond, _kind(run[first:beyond])))
+                start = chunk.end()
+        start, end = _trimmed(run, start, end)
     if start < end:
-        yield start, end, _kind(run[start:end])
+        pieces.append((start, end, _kind(run[start:end])))
+    return pieces
+
+
+def _before_break(chunk: str) -> str:
+    """Return the word right before the marks that end a phrase, quotes after them included."""
+    if chunk[-1] not in _ENDS:
+        return ""
+    rest = chunk.rstrip("\"')")
+    stem = rest.rstrip(_BREAKS)
+    if stem == rest and chunk[len(rest) : len(rest) + 1] != ")":
+        return ""
+    # Read backwards, or a word that no mark follows would be tried from each of its letters.
+    word = _WORD.match(stem[::-1])
+    return word[0][::-1] if word else ""
 
 
 def _trimmed(run: str, start: int, end: int) -> tuple[int, int]:

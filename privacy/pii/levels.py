@@ -24,12 +24,14 @@ def everything(_: Sequence[str], __: bytes, masked: int, ___: Vocabulary) -> int
 
 def likely(chunks: Sequence[str], codes: bytes, masked: int, vocabulary: Vocabulary) -> int:
     """Let go of lone chunks that are odd, but no name: 12, teh, LOUD, an emoji."""
+    kept = masked
     lone = masked & ~(masked << 1) & ~(masked >> 1)
     known = Chunks(codes)
     for place in _places(lone & known.any("XYD"), len(chunks)):
         if _harmless(chunks[place], chr(codes[2 * place]), vocabulary):
-            masked &= ~(1 << (len(chunks) - place - 1))
-    return masked
+            kept &= ~(1 << (len(chunks) - place - 1))
+    # What balanced has a reason to keep is no oddity: call PLEASE may name somebody.
+    return kept | evident(chunks, codes, masked, vocabulary)
 
 
 def evident(chunks: Sequence[str], codes: bytes, masked: int, vocabulary: Vocabulary) -> int:

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from privacy.pii.classes import END, ENTITIES, FOLD, FORBIDDEN, JOINTS, LINE, PUNCTUATION
+from privacy.pii.classes import END, ENTITIES, FOLD, FOLDED, FORBIDDEN, JOINTS, LINE, PUNCTUATION
 from privacy.pii.vocabulary import Vocabulary
 
 LINE_CHUNK, END_CHUNK = "\n", ""
@@ -10,7 +10,8 @@ CACHE_ENTRIES = 200_000
 LONGEST_CACHED_CHUNK = 64
 # Every joint as a blank, so that one split finds the parts of a compound.
 _SPLIT = str.maketrans(dict.fromkeys(JOINTS, " "))
-_DIGITS_AND_FORBIDDEN = frozenset("0123456789" + FORBIDDEN)
+_DIGITS = "0123456789"
+_DIGITS_AND_FORBIDDEN = frozenset(_DIGITS + FORBIDDEN)
 
 
 class ChunkCodes(dict[str, str]):
@@ -23,32 +24,39 @@ class ChunkCodes(dict[str, str]):
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.vocabulary = vocabulary
+        exact = vocabulary.exact
+        # What is no plain word, whatever it looks like; compared in lower case.
+        self._special = vocabulary.suffixes | vocabulary.abbreviations
+        self._special |= {word.strip(PUNCTUATION).lower() for word in exact}
+        self._numeric = "" if any(word[-1] in _DIGITS for word in exact) else _DIGITS
         self._forget()
 
     def __missing__(self, chunk: str) -> str:
-        code = self._plain_word(chunk) or classify(chunk, self.vocabulary)
+        # The commonest shapes first, as classify would: 123 a-1, then word Word WORD and , or .
+        last = chunk[-1]
+        word, mark = (chunk[:-1], last) if last in ",." else (chunk, " ")
+        if last in self._numeric:
+            code = "D "
+        elif word.isalpha() and word.isascii() and len(word) > 1:
+            lower = word.lower()
+            if lower in self._special:
+                code = classify(chunk, self.vocabulary)
+            else:
+                classes = self.vocabulary.words.get(lower)
+                if classes is None:
+                    code = ("Y" if word == lower else "X") + mark
+                elif word == lower:
+                    code = classes[0] + mark
+                else:
+                    # One capital, in front.
+                    code = (classes[1] if word[1:] == lower[1:] or classes == "II" else "X") + mark
+        else:
+            code = classify(chunk, self.vocabulary)
         if len(chunk) <= LONGEST_CACHED_CHUNK:
             if len(self) >= CACHE_ENTRIES:
                 self._forget()
             self[chunk] = code
         return code
-
-    def _plain_word(self, chunk: str) -> str:
-        """Return the code of the commonest shapes, word Word word, as classify would."""
-        mark = " "
-        if chunk[-1] in ",.":
-            chunk, mark = chunk[:-1], chunk[-1]
-        if not (chunk.isalpha() and chunk.isascii()) or len(chunk) == 1:
-            return ""
-        lower = chunk.lower()
-        if mark == "." and lower in self.vocabulary.abbreviations:
-            return ""
-        if lower in self.vocabulary.suffixes or chunk in self.vocabulary.exact:
-            return ""
-        classes = self.vocabulary.words.get(lower, "XY" if chunk == lower else "XX")
-        if chunk == lower:
-            return (classes[0] if classes != "XY" else "Y") + mark
-        return (classes[1] if chunk[1:] == lower[1:] or classes == "II" else "X") + mark
 
     def _forget(self) -> None:
         """Drop what was learned."""
@@ -67,7 +75,7 @@ def classify(chunk: str, vocabulary: Vocabulary) -> str:
     >>> [classify(chunk, english) for chunk in ("meeting,", "Meeting", "Zuckerberg", "4th", "Dr.")]
     ['w,', 'C ', 'X ', 'D ', 't ']
     """
-    text = chunk if chunk.isascii() else chunk.translate(FOLD)
+    text = chunk if chunk.isascii() or not FOLDED.search(chunk) else chunk.translate(FOLD)
     if not text.isascii() and not _at_home(text, vocabulary):
         return _foreign(text, vocabulary)
     if text in ENTITIES:
@@ -149,6 +157,8 @@ def _unelided(word: str, vocabulary: Vocabulary) -> list[str]:
 
 def _at_home(text: str, vocabulary: Vocabulary) -> bool:
     """Whether the vocabulary's own letters are all there is beyond ASCII."""
+    if not vocabulary.alphabet:
+        return False
     return all(char.isascii() or char in vocabulary.alphabet for char in text)
 
 
@@ -173,14 +183,19 @@ def _foreign(text: str, vocabulary: Vocabulary) -> str:
     Look-alikes and full-width letters are folded to choose the class, never to release.
     """
     folded = unicodedata.normalize("NFKC", text)
-    if any(char.isdigit() or char in FORBIDDEN for char in folded):
-        return "D "
-    letters = [char for char in folded if char.isalpha()]
-    if not letters:
-        return "D "
+    core = folded
+    if not folded.isalpha():
+        if any(char.isdigit() or char in FORBIDDEN for char in folded):
+            return "D "
+        core = folded.strip(PUNCTUATION)
+        letters = "".join(filter(str.isalpha, folded))
+        if not letters:
+            return "D "
+    else:
+        letters = folded
     mark = "," if text[-1] in ",;)" else " "
-    if len(folded.strip(PUNCTUATION)) == 1:
+    if len(core) == 1:
         return "J" + mark
-    if vocabulary.words.get(folded.strip(PUNCTUATION).lower()) == "II":
+    if vocabulary.words.get(core.lower()) == "II":
         return "I" + mark
     return ("X" if letters[0].isupper() else "Y") + mark

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy.pii.bits import _where_packed, _where_translated, spread
 from privacy.pii.bits import after as after_source
-from privacy.pii.bits import spread
 from privacy.pii.bits import until as until_target
 from privacy.pii.classes import MASKED
 from privacy.pii.grammar import decide
@@ -36,6 +36,12 @@ def test_chains_are_those_a_loop_over_positions_finds(pairs, times):
     after = [reaches(place, -1) for place in range(size)]
     assert until_target(as_bits(links), as_bits(targets), times) == as_bits(until)
     assert after_source(as_bits(links), as_bits(targets), times) == as_bits(after)
+
+
+@given(CODES)
+def test_many_chunks_are_found_as_few_are(pairs):
+    codes = "".join(map("".join, pairs)).encode()
+    assert _where_packed(codes, b"XwD.,") == _where_translated(codes, b"XwD.,")
 
 
 @given(BITS)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from privacy.pii import kinds
 from privacy.pii.classes import PUNCTUATION
-from privacy.pii.kinds import _PATTERNS, split_run
+from privacy.pii.kinds import _PATTERNS, _before_break, split_run
 from privacy.pii.spans import KINDS
 from tests.privacy.pii.documents import documents
 
@@ -66,6 +66,7 @@ def test_the_full_stop_after_a_structured_piece_is_not_swallowed(run):
 
 
 _PARTS = "12 7 4111111111111111 5550109999 Ann Bell x am May smith st street \u0663 \u00b2 de"
+_PARTS += " 12, 7: Ann, Bell: dr, >Ann >7 x, 12. Bell. fa:"
 NUMBERS_AND_WORDS = st.lists(st.sampled_from(_PARTS.split(" ")), max_size=7).map(" ".join)
 
 
@@ -73,5 +74,13 @@ NUMBERS_AND_WORDS = st.lists(st.sampled_from(_PARTS.split(" ")), max_size=7).map
 def test_the_short_cut_for_numbers_among_words_changes_nothing(run):
     quick = split_run(run, streets=STREETS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "_mixed", lambda core, streets: ())
+        patch.setattr(kinds, "_mixed", lambda core, abbreviations: ())
         assert split_run(run, streets=STREETS) == quick
+
+
+@given(st.text(alphabet="ab1-.,)\"':!?>\u00e9", min_size=1, max_size=9))
+def test_a_phrase_ends_where_the_pattern_of_its_end_says(chunk):
+    match = re.search(r"(\w*)[.,;:!?)]+[\"')]*\s+", chunk + " ")
+    wanted = match[1] if match and len(match[1]) > 1 else ""
+    word = _before_break(chunk)
+    assert (word if len(word) > 1 else "") == wanted

@@ -145,7 +145,9 @@ def test_memory_of_raw_text_is_bounded(monkeypatch):
     assert not any(len(chunk) > 1000 for chunk in (*redactor._masks.codes, *redactor._kinds))
 
 
-@pytest.mark.parametrize("evil", ["a-" * 20_000, "1 " * 20_000, "@." * 20_000, "Aa,. " * 8_000])
+@pytest.mark.parametrize(
+    "evil", ["a-" * 20_000, "1 " * 20_000, "@." * 20_000, "Aa,. " * 8_000, "x" * 40_000 + "-y, z "]
+)
 def test_long_input_takes_linear_time(evil):
     # pytest's timeout is the clock; a quadratic step here would take minutes.
     assert REDACTOR.redact(evil * 3).spans
