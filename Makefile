@@ -77,7 +77,8 @@ bench-peers: $(PEERS)/.installed
 $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
-		torch==2.13.0 snorkel==0.10.0 modAL-python scikit-activeml small-text apricot-select
+		torch==2.13.0 snorkel==0.10.0 modAL-python scikit-activeml small-text apricot-select \
+		dp-accounting==0.6.0
 	@touch $@
 
 docs: $(STAMP)

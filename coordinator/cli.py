@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fieldvote.custody import CustodySettings, KeyPlace
+
 if TYPE_CHECKING:
     from coordinator.rounds.commands import Command
 
@@ -60,6 +62,9 @@ def backup(
 def restore(
     path: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
     config: Config = _CONFIG,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The key file it was locked with, if another.")
+    ] = None,
 ) -> None:
     """Fill an empty store from a backup: also the way from one file to PostgreSQL.
 
@@ -67,7 +72,7 @@ def restore(
     """
     from coordinator.upkeep import bring_back
 
-    typer.echo(bring_back(config, path))
+    typer.echo(bring_back(config, path, key))
 
 
 @app.command()
@@ -82,6 +87,25 @@ def verify(config: Config = _CONFIG, as_json: AsJson = False) -> None:
     print_one(found, as_json)
     if found["faults"]:
         raise typer.Exit(3)
+
+
+@app.command()
+def rekey(
+    config: Config = _CONFIG,
+    to: Annotated[
+        KeyPlace | None, typer.Option("--to", help="Where the new key shall be; else as now.")
+    ] = None,
+    file: Annotated[str, typer.Option("--file", help="Its file, or a passphrase's.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What the keyring calls it.")] = "",
+) -> None:
+    """Change the key that locks the store; no row is written anew.
+
+    Example: fieldvote coordinator rekey --to passphrase
+    """
+    from coordinator.upkeep import change_store_key
+
+    new = CustodySettings(key=to, file=file, name=name).beside(Path.cwd()) if to else None
+    typer.echo(change_store_key(config, new))
 
 
 @rounds.command()

@@ -14,15 +14,14 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from coordinator.transport import Transport, exchange
-from fieldvote.bundle import MANIFEST_FILE, Bundle, signed_content, unpack
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import InputError
 from fieldvote.records import DeviceId, decode, encode
 from fieldvote.task import Task
-from privacy.pii import Vocabulary
-from privacy.sealing import verify_manifest
-from privacy.sealing.keys import KEY_BYTES
-from privacy.sealing.manifest import MAGIC
+from privacy.sealing.roles import Role, Targets
+from privacy.sealing.signed import reopen
+from privacy.sealing.signed_task import check_task
 
 LANES = 4
 _SMALLEST, _FIRST, _LARGEST = 8 * 1024, 64 * 1024, 4 * 2**20
@@ -33,6 +32,7 @@ _SILENCES = 5
 _REST_S = 600.0
 _TELL_S = 5.0
 _LONGEST_REFUSAL = 200
+_LARGE_BYTES = 32 * 1024  # what is larger is left out of a thin bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,39 +43,45 @@ class Parcel:
         bundle: The packed task.
         name: What people call it.
         version: What it was signed as.
+        thin: The same without its large files, which a device may have already; tried first.
     """
 
     bundle: Bundle
     name: str
     version: int = 0
+    thin: Bundle | None = None
 
     @staticmethod
     def load(folder: Path, task: Task) -> "Parcel | None":
         """Pack a task folder, if it is signed.
 
         Raises:
-            SignatureError: the manifest is not about these files: no device would install them.
+            SignatureError: the targets are not about these files: no device would install them.
             TaskError: the folder cannot be read.
         """
         bundle = Bundle.load(folder)
-        return None if bundle is None else Parcel.of(bundle, task)
+        return None if bundle is None else Parcel.of(bundle, task.name)
 
     @staticmethod
-    def of(bundle: Bundle, task: Task) -> "Parcel":
-        """Return a signed bundle as it is delivered.
+    def of(bundle: Bundle, name: str) -> "Parcel":
+        """Return a signed bundle of a task as it is delivered.
 
         Raises:
-            SignatureError: the manifest is not about these files: no device would install them.
+            SignatureError: the targets are not about these files: no device would install them.
         """
         files = unpack(bundle.content)
-        manifest = files.pop(MANIFEST_FILE)
         # who may sign is for the devices to say: here the signer's own word is enough
-        signer = manifest[len(MAGIC) : len(MAGIC) + KEY_BYTES]
-        content = signed_content(
-            files, task.name, vocabulary=lambda name: Vocabulary.load(name).digest
-        )
-        version = verify_manifest(manifest, trusted=[signer], files=content).version
-        return Parcel(bundle=bundle, name=f"{task.name} v{version}", version=version)
+        targets = reopen(files.pop(TARGETS_FILE), Targets, Role.TARGETS)
+        check_task(targets.value, files, name)
+        small = {path: held for path, held in files.items() if len(held) <= _LARGE_BYTES}
+        thin = Bundle.of({**small, TARGETS_FILE: targets.blob}) if small != files else None
+        version = targets.value.version
+        return Parcel(bundle=bundle, name=f"{name} v{version}", version=version, thin=thin)
+
+    @property
+    def targets(self) -> bytes:
+        """What its owner signed."""
+        return unpack(self.bundle.content)[TARGETS_FILE]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +199,7 @@ class Delivery:
 
     def _deliver(self, transport: Transport, device: DeviceId, parcel: Parcel) -> bool:
         """Send what is missing. Return whether to ask the device who it is; else it rests."""
-        bundle = parcel.bundle
+        bundle = parcel.thin or parcel.bundle
         pace, have, silences, sent, began_at_s = Pace(), -1, 0, 0, self._now_s()
         while device in transport.devices() and not self._stop.is_set():
             # of what a device holds only the device knows: ask, at first and after any silence
@@ -207,6 +213,9 @@ class Delivery:
                     return False
                 continue
             silences = 0
+            if reply.missing and bundle is parcel.thin:
+                bundle, have = parcel.bundle, -1  # the whole of it, from where that stopped
+                continue
             if reply.refusal:
                 self._say(f"device {device} takes no {parcel.name}: {_plain(reply.refusal)}")
                 return False
@@ -216,7 +225,7 @@ class Delivery:
                     f" {sent} bytes sent in {self._now_s() - began_at_s:.0f} s"
                 )
                 return True
-            if sent > 2 * bundle.size_bytes:
+            if sent > 2 * (bundle.size_bytes + (parcel.thin.size_bytes if parcel.thin else 0)):
                 self._say(f"device {device} loses what it was sent of {parcel.name}")
                 return False
             if piece:

@@ -5,11 +5,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
+from coordinator.admission import Admission
 from coordinator.delivery import Delivery, Parcel
 from coordinator.inbox import Inbox
+from coordinator.keys.online import online_keys
 from coordinator.labels.desk import Elsewhere
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
@@ -26,7 +29,7 @@ from coordinator.service import CoordinatorSettings, check_task, open_store
 from coordinator.store.campaign import Store
 from coordinator.store.leases import Lease
 from coordinator.transport import Transport
-from fieldvote.bundle import MANIFEST_FILE, unpack
+from fieldvote.bundle import TARGETS_FILE, unpack
 from fieldvote.errors import FencedError, RefusalError, StoreBusyError, UnavailableError
 from fieldvote.task import Task
 
@@ -72,20 +75,34 @@ def drive(
         store = store.guarded_by(lease)
         while True:
             task = current_task(store, task)
-            delivery = None
+            parcel, delivery = _parcel(settings, store, task, pulse), None
+            keys = online_keys(
+                settings.keys,
+                store,
+                targets=parcel.targets if parcel else None,
+                family=task.family,
+                now_s=_seconds_of(clock),
+                say=pulse,
+            )
             if courier:
-                delivery = Delivery(_parcel(settings, store, task, pulse), courier, pulse.aside)
+                delivery = Delivery(parcel, courier, pulse.aside)
             scheduler = Scheduler(
                 Parts(
                     task=task,
                     settings=settings.campaign,
                     store=store,
-                    inbox=Inbox(store, shapes_of(task), earlier=Ledger(store, task)),
+                    inbox=Inbox(
+                        store,
+                        shapes_of(task),
+                        earlier=Ledger(store, task),
+                        admission=_admission(settings, store, pulse),
+                    ),
                     shelf=Shelf(store),
                     labeling=Elsewhere(),
                     transport=transport,
                     answers_wait_s=settings.answers_wait_s,
                     clock=clock,
+                    keys=keys,
                 ),
                 watch=lambda progress: _tell(pulse, progress),
                 say=pulse.aside,
@@ -102,6 +119,25 @@ def drive(
             if not scheduler.outdated:
                 return
             pulse(f"a release was promoted: on with task {(store.note(TASK) or '')[:12]}")
+
+
+def _seconds_of(clock: Clock) -> Callable[[], float]:
+    """Return a clock as what is signed goes by: seconds since 1970."""
+    return lambda: clock.now().timestamp()
+
+
+def _admission(settings: CoordinatorSettings, store: Store, pulse: Pulse) -> Admission | None:
+    """Return who keeps the door; None where every device is met."""
+    if settings.enrolment is None:
+        return None
+    return Admission(
+        settings.enrolment,
+        store,
+        campaign=settings.campaign.name,
+        now=lambda: datetime.now(UTC),
+        entropy=os.urandom,
+        say=pulse.aside,
+    )
 
 
 def _turn(scheduler: Scheduler, pulse: Pulse, clock: Clock) -> None:
@@ -184,15 +220,19 @@ def _renew(lease: Lease, stop: Event) -> None:
 
 
 def _parcel(settings: CoordinatorSettings, store: Store, task: Task, pulse: Pulse) -> Parcel | None:
-    """Return the campaign's task as it is delivered, if it can be."""
+    """Return the campaign's task as it is delivered, if it can be: as it was signed last."""
+    folder, kept = Path(settings.task), kept_bundle(store, task.digest)
+    found: list[Parcel] = []
     try:
-        kept = kept_bundle(store, task.digest)
-        if kept is not None and MANIFEST_FILE in unpack(kept.content):
-            return Parcel.of(kept, task)
-        return Parcel.load(Path(settings.task), task)
+        if kept is not None and TARGETS_FILE in unpack(kept.content):
+            found.append(Parcel.of(kept, task.name))
+        parcel = Parcel.load(folder, task) if Task.load(folder).digest == task.digest else None
+        if parcel is not None:
+            found.append(parcel)
     except RefusalError as err:
         pulse(f"the task is not delivered to any device: {err}; sign it again")
         return None
+    return max(found, key=lambda each: each.version, default=None)
 
 
 def _standing(campaign: CampaignState, settings: CoordinatorSettings) -> str:

@@ -2,49 +2,49 @@
 
 Every reply is decoded with its expected kind, checked against what was asked, and counted once: its
 name goes into the inbox table in the same transaction that adds its sums. Sealed candidates are put
-away unopened; nothing here holds a key that could open one.
+away unopened; nothing here holds a key that could open one. Who sealed them, for which item, in
+which round and under which policy, and that they were not here before, is checked all the same.
 
 A reply that does not decode, or does not fit the round, is dropped and counted; one bad device
 never stops a round.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.admission import Admission
 from coordinator.plausible import (
     KEY_BYTES,
-    MOST_FINE,
-    MOST_ITEMS,
-    are_counts,
     can_be_sealed_to,
     can_survey,
     can_teach,
     usual,
 )
 from coordinator.plausible import Shapes as Shapes  # what an inbox is made with
+from coordinator.readings import Readings
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice, StoredCandidate, StoredOffer, message_name
-from fieldvote.errors import InputError
-from fieldvote.heads import EvaluateReply, GradientReply, ServeReply, VotesReply
+from fieldvote.errors import InputError, SealError, SignatureError
+from fieldvote.heads import ServeReply
 from fieldvote.records import (
     AnswersReply,
     CollectReply,
     DeviceId,
     HelloReply,
+    SealedItem,
     SurveyReply,
-    decode,
 )
 from fieldvote.releases import TrialReply
+from privacy.sealing.context import Purpose, Scope
+from privacy.sealing.envelope import check_envelope
 
 VOTES, MOMENTS, ANCHORS, LABELED, VOTED = "votes", "moments", "anchors", "labeled", "voted"
 VOTED_ITEMS = "voted items"
 BEYOND = "seen beyond"  # items each function is counted on, beyond those in the number of items
 SURVEY, COLLECT, ANSWERS, TRIAL = "survey", "collect", "answers", "trial"
-Kind = TypeVar("Kind")
 
 
 class Earlier(Protocol):
@@ -57,21 +57,36 @@ class Earlier(Protocol):
         """Add vectors of such a release to one of the sums."""
 
 
-class Inbox:
+class Inbox(Readings):
     """Admits replies; the caller holds the transaction."""
 
-    def __init__(self, store: Store, shapes: Shapes, *, earlier: Earlier | None = None) -> None:
-        """Count into this store; earlier takes what functions of another release have summed."""
+    def __init__(
+        self,
+        store: Store,
+        shapes: Shapes,
+        *,
+        earlier: Earlier | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        """Count into this store.
+
+        Args:
+            store: What must survive.
+            shapes: What the task makes of the vectors a device may send.
+            earlier: Takes what functions of another release have summed.
+            admission: Looks at certificates; without it every device is met.
+        """
+        super().__init__(shapes)
         self._store = store
-        self._shapes = shapes
+        self.admission = admission
         self._earlier = earlier
-        self.dropped: Counter[str] = Counter()
 
     def hello(
         self,
         replies: Mapping[DeviceId, bytes],
         task: str,
         *,
+        version: int = 0,
         astray: Callable[[DeviceId], None] = lambda _: None,
         here: Callable[[DeviceId], None] = lambda _: None,
     ) -> int:
@@ -80,13 +95,17 @@ class Inbox:
         Args:
             replies: What came back.
             task: Digest of the campaign's task.
-            astray: Told of each device that has another one.
+            version: What that was signed as; 0 where no keys are used.
+            astray: Told of each device that has another one, or has it by an older signature.
             here: Told of each device that was met.
         """
         met = 0
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, HelloReply)
             if reply is None:
+                continue
+            if self.admission and not self.admission.meet(device, reply):
+                self.dropped["no certificate that fits"] += 1
                 continue
             if reply.task != task:
                 self.dropped["another task"] += 1
@@ -106,6 +125,8 @@ class Inbox:
             )
             here(device)
             met += 1
+            if 0 < reply.version < version:
+                astray(device)  # it takes part, and what it goes by may soon be over
         return met
 
     def survey(self, round_number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
@@ -170,11 +191,16 @@ class Inbox:
                 continue
             if not self._store.admit(message_name(round_number, COLLECT, device)):
                 continue
+            owner = self._store.device(device)
             for candidate in reply.sealed:
                 offer = granted.get(candidate.item)
                 if offer is None or offer.device != device:
                     self.dropped["not granted"] += 1
-                elif candidate.envelope:
+                elif not candidate.envelope:
+                    refused += 1
+                elif fault := self._fault(round_number, owner, candidate):
+                    self.dropped[fault] += 1
+                else:
                     self._store.keep_candidate(
                         round_number,
                         StoredCandidate(
@@ -186,9 +212,34 @@ class Inbox:
                         urgent=urgent,
                     )
                     sealed += 1
-                else:
-                    refused += 1
         return sealed, refused
+
+    def _fault(self, number: int, owner: KnownDevice | None, candidate: SealedItem) -> str:
+        """Return what is wrong with an envelope, nothing if it may be put away; it is new then."""
+        if owner is None:
+            return "of a device nobody met"
+        scope = Scope(
+            purpose=Purpose.CANDIDATE,
+            family=self._shapes.family,
+            device=owner.signing_key,
+            item=candidate.item,
+        )
+        try:
+            # before the window is looked at: a forged number must not push true ones out of it
+            marks = check_envelope(
+                candidate.envelope, scope=scope, senders=[owner.signing_key]
+            ).marks
+        except (SealError, SignatureError, InputError):
+            return "an envelope that is not its device's for this item"
+        if marks.round != number:
+            return "an envelope of another round"
+        if marks.policy != self._shapes.policy:
+            return "an envelope under another policy"
+        if self._shapes.task and self._shapes_of(marks.task.hex()) is None:
+            return "another task"
+        if not self._store.admit_envelope(owner.id, marks.epoch, marks.sequence):
+            return "an envelope that was here before"
+        return ""
 
     def answers(
         self,
@@ -227,62 +278,6 @@ class Inbox:
             delivered += len(items)
         self._add(sums)
         return delivered
-
-    def gradients(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        fits: Callable[[NDArray[np.int64]], bool],
-    ) -> dict[DeviceId, NDArray[np.int64]]:
-        """Return the vectors of one gradient exchange that fit the head; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, GradientReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and fits(reply.sums):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
-
-    def votes(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        length: int,
-    ) -> dict[DeviceId, NDArray[np.int64]]:
-        """Return the sums of one exchange about votes; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, VotesReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and are_counts(reply.sums, length, most=MOST_FINE):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
-
-    def confusion(
-        self, round_number: int, replies: Mapping[DeviceId, bytes]
-    ) -> dict[DeviceId, NDArray[np.int64]]:
-        """Return confusion counts by device. Each of shape (k, k)."""
-        k = self._shapes.classes
-        counts = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, EvaluateReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if not are_counts(reply.confusion, k * k, most=MOST_ITEMS):
-                self.dropped["does not fit"] += 1
-                continue
-            counts[device] = reply.confusion.reshape(k, k)
-        return counts
 
     def served(
         self, round_number: int, phase: str, replies: Mapping[DeviceId, bytes]
@@ -329,17 +324,3 @@ class Inbox:
             elif self._store.admit(message_name(number, TRIAL, device)):
                 came.append(reply)
         return came
-
-    def _is_of(self, expected: int, got: int) -> bool:
-        """Return whether a reply belongs to this round, and count it if not."""
-        if got != expected:
-            self.dropped["another round"] += 1
-        return got == expected
-
-    def _decode(self, blob: bytes, kind: type[Kind]) -> Kind | None:
-        """Return the reply, or None and a count if the bytes are something else."""
-        try:
-            return decode(blob, kind)
-        except InputError:
-            self.dropped["not a reply"] += 1
-            return None

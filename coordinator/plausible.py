@@ -11,6 +11,7 @@ from fieldvote.errors import InputError
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, AnswersReply, SurveyReply
 from fieldvote.releases import TrialReply
 from privacy.sealing import SigningKey, seal
+from privacy.sealing.context import DIGEST_BYTES, EPOCH_BYTES, Marks, Purpose, Scope
 from strategies.aggregation.sketch import HeadSums, sketch_length
 from strategies.new_columns import new_anchors, new_votes
 from strategies.representation import Moments
@@ -35,6 +36,8 @@ class Shapes:
         classes: k.
         functions: m.
         task: Digest of the task.
+        family: Digest of the task's family.
+        policy: SHA-256 of the task's policy.
     """
 
     votes: int
@@ -42,6 +45,8 @@ class Shapes:
     classes: int
     functions: int = 0
     task: str = ""
+    family: str = ""
+    policy: bytes = bytes(DIGEST_BYTES)
 
 
 def are_counts(vector: NDArray[np.int64], length: int, *, most: int) -> bool:
@@ -70,7 +75,13 @@ def can_be_sealed_to(key: bytes) -> bool:
     A device with such a key would stop the desk at its first answer.
     """
     try:
-        seal(b"", recipient=key, context=b"greeting", signer=SigningKey(bytes(KEY_BYTES)))
+        seal(
+            b"",
+            recipient=key,
+            scope=Scope(purpose=Purpose.ANSWER, family="", device=b""),
+            marks=Marks(epoch=bytes(EPOCH_BYTES), sequence=0),
+            signer=SigningKey(bytes(KEY_BYTES)),
+        )
     except (InputError, ValueError):
         return False
     return True

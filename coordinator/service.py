@@ -4,13 +4,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.admission import EnrolmentSettings
 from coordinator.flower_settings import FlowerSettings, is_loopback
+from coordinator.keys.online_settings import KeySettings
 from coordinator.releases.asking import is_busy, newest_of, releases_of
 from coordinator.releases.tasks import TASK, is_of
 from coordinator.rounds.campaign import load_state
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
+from fieldvote.custody import CustodySettings, locked_in
 from fieldvote.errors import (
     InputError,
     SettingsError,
@@ -38,6 +41,10 @@ class CoordinatorSettings:
         address: Where the SuperLink listens, host:port; without TLS on loopback only.
         campaign: What the rounds do.
         flower: TLS, registered devices, or a SuperLink that runs already.
+        keys: The coordinator's own keys. Without them devices with a root take no part.
+        enrolment: Who vouches for devices; without it every device is met.
+        custody: Which key locks what devices sent, on this disk or in the shared database. Whoever
+            opens the store needs it, the desk too; it opens no candidate.
     """
 
     folder: str
@@ -49,6 +56,9 @@ class CoordinatorSettings:
     answers_wait_s: float = 86400.0
     address: str = "127.0.0.1:9092"
     flower: FlowerSettings = field(default_factory=FlowerSettings)
+    keys: KeySettings | None = None
+    enrolment: EnrolmentSettings | None = None
+    custody: CustodySettings = field(default_factory=CustodySettings)
 
     def __post_init__(self) -> None:
         """Refuse what no campaign can do."""
@@ -82,6 +92,9 @@ class CoordinatorSettings:
             folder=str(path.parent / settings.folder),
             task=str(path.parent / settings.task),
             flower=settings.flower.beside(path.parent),
+            keys=settings.keys and settings.keys.beside(path.parent),
+            enrolment=settings.enrolment and settings.enrolment.beside(path.parent),
+            custody=settings.custody.beside(path.parent),
         )
 
 
@@ -91,6 +104,7 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
     Raises:
         InputError: there is none yet, and none is to be made.
         StoreError: the folder or the database cannot be used.
+        SealError: it is locked, and not by the key the settings name.
     """
     place, folder = settings.place, Path(settings.folder)
     if make:
@@ -100,7 +114,9 @@ def open_store(settings: CoordinatorSettings, *, make: bool = False) -> Store:
             raise StoreError(f"{folder}: cannot be made ({err.strerror or err})") from err
     elif isinstance(place, Path) and not place.is_file():
         raise InputError(f"{folder}: no campaign yet; 'fieldvote coordinator serve' begins one")
-    database = Database.open(place, now=lambda: datetime.now(UTC), make=make)
+    database = Database.open(
+        place, now=lambda: datetime.now(UTC), make=make, custody=locked_in(settings.custody, folder)
+    )
     return Store(database, settings.campaign.name)
 
 

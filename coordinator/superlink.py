@@ -46,6 +46,8 @@ def serve(config: Path, say: Callable[[str], None]) -> None:
             say(f"ended {left} programs a coordinator before this one had left behind")
         if settings.flower.authenticate_devices:
             say(f"each device is registered once: {site.registration}")
+            if settings.enrolment:
+                say("their public keys: 'fieldvote keys nodes', where the owner's keys are")
         supervise(
             lambda: _attempt(site, say, stop),
             finished=lambda: is_finished(settings),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from coordinator.labels.label_tables import write_labels
@@ -22,6 +23,7 @@ from coordinator.service import CoordinatorSettings, open_store
 from coordinator.store.archive import backup, restore
 from coordinator.store.campaign import Store
 from coordinator.store.verify import verify
+from fieldvote.custody import CustodySettings, change_key, locked_in
 from fieldvote.errors import InputError
 from fieldvote.task import Task
 
@@ -136,15 +138,30 @@ def back_up(config: Path, path: Path) -> str:
     return f"{path}: {path.stat().st_size} bytes; keep it as safe as the store"
 
 
-def bring_back(config: Path, path: Path) -> str:
+def change_store_key(config: Path, to: CustodySettings | None) -> str:
+    """Let another key open the store; no row is written anew. Return what is left to do."""
+    with _store_of(config) as (settings, store):
+        old = locked_in(settings.custody, Path(settings.folder))
+        new = old if to is None else replace(old, settings=to)
+        return change_key(old, new, store.database.secret, store.database.rewrap)
+
+
+def bring_back(config: Path, path: Path, key: Path | None = None) -> str:
     """Fill an empty store from a backup.
 
+    Args:
+        config: The coordinator's file.
+        path: The backup.
+        key: The key file it was locked with, where the store's own is another.
+
     Raises:
+        SealError: it was locked with another key.
         InputError: the store is not empty, or the file is none that backup wrote.
     """
     settings = CoordinatorSettings.load(config)
     with closing(open_store(settings, make=True)) as store:
-        report = restore(path, store.database)
+        custody = locked_in(CustodySettings(file=str(key)), path.parent) if key else None
+        report = restore(path, store.database, custody=custody)
         if not store.events(STREAM):
             raise InputError(
                 f"{path} is restored, and holds no campaign '{settings.campaign.name}': set"

@@ -5,12 +5,15 @@ Rules it keeps:
 
 - A pool item enters at most one released sum for each version of a function, and of each pair, so
   that two surveys, or two trials of a release, never subtract to one item.
+- An item whose rights do not let it be shown is never offered.
 - Only what was offered is shipped, only what was shipped can be answered, the first answer stays.
 - A request that changes the pool is journaled with its reply: asked twice, it answers with the same
   bytes, charges nothing, and counts once.
 - What is asked of another task than the one that is installed is refused; a survey or answers of a
   release before it are met as the installed one can, and the reply says which that is.
 - Bad requests change nothing.
+- Who the owner is, and what is news of that, is for :mod:`edge.trust` to say. While nothing good
+  says that this task is the newest, only that news and a newer task are listened to.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts as AgentParts  # whoever makes an agent makes these
+from edge.answering import open_answers
 from edge.delta import anchor_delta, vote_delta
 from edge.items import items_of, model_inputs
 from edge.learning.learner import Learner, Lessons
@@ -41,10 +45,8 @@ from fieldvote.heads import (
     VotesRequest,
 )
 from fieldvote.records import (
-    ANSWER_CONTEXT,
     ARM_RANDOM,
     REQUESTS,
-    Answer,
     AnswersReply,
     AnswersRequest,
     CollectRequest,
@@ -57,7 +59,7 @@ from fieldvote.records import (
     decode,
 )
 from fieldvote.releases import TrialRequest
-from privacy.sealing import open_envelope
+from fieldvote.rights import Rights
 from strategies.evaluation import confusion
 from strategies.labeling import AnchorSummary, LabelModel, VoteQuestion
 from strategies.representation import Moments
@@ -102,6 +104,11 @@ class Agent:
             RefusalError: the policy or the ledger says no.
         """
         message = decode(request, *REQUESTS)
+        trust = self._parts.trust
+        about_owner = isinstance(message, HelloRequest | BundleRequest)
+        if trust and not about_owner and (reason := trust.staleness()):
+            # who holds news back must not be able to keep this device at work
+            raise RefusalError(f"no round without the owner's word: {reason}")
         if self._parts.evaluates and not isinstance(message, _EVALUATING):
             raise RefusalError("this device only evaluates: it is neither surveyed nor trained on")
         if not isinstance(message, _CHANGING):
@@ -121,7 +128,9 @@ class Agent:
         """Answer a request that leaves the pool as it is."""
         match message:
             case HelloRequest():
-                return self._hello()
+                if self._parts.trust:
+                    self._parts.trust.refresh(message.news)
+                return self._hello(message)
             case GradientRequest():
                 return self._gradient(message)
             case EvaluateRequest():
@@ -143,6 +152,8 @@ class Agent:
             case AnswersRequest():
                 return self._answers(message)
             case ServeRequest():
+                if self._parts.trust:
+                    self._parts.trust.check_order(message, self._parts.task.family)
                 return take_up(self._parts.pool, message)
             case TrialRequest():
                 self._check_task(message.task)
@@ -157,13 +168,19 @@ class Agent:
         if asked and asked not in known:
             raise RefusalError(f"asked of task {asked[:12]}, this device runs {own[:12]}")
 
-    def _hello(self) -> HelloReply:
+    def _hello(self, message: HelloRequest) -> HelloReply:
+        task, show = self._parts.task.digest, self._parts.show
+        certificate, proof = show(message, task) if show else (b"", b"")
+        trust = self._parts.trust
         return HelloReply(
-            task=self._parts.task.digest,
+            task=task,
             evaluates=self._parts.evaluates,
             items=len(self._ids),
             signing_key=self._parts.outbox.signing_key,
             sealing_key=self._parts.sealing_key.public,
+            certificate=certificate,
+            proof=proof,
+            version=(trust.newest or 0) if trust else 0,
         )
 
     def _survey(self, message: SurveyRequest) -> tuple[Reply, Callable[[], None]]:
@@ -172,7 +189,8 @@ class Agent:
         pool, task = self._parts.pool, self._parts.task
         delta = vote_delta(released(pool), self._votes, task.versions, classes=self._classes)
         fresh, summed = delta.first, len(delta.places)
-        free = np.flatnonzero((pool.column("arm") < 0) & (pool.column("answer") < 0))
+        shippable = pool.column("rights") >= Rights.SHIP.level
+        free = np.flatnonzero((pool.column("arm") < 0) & (pool.column("answer") < 0) & shippable)
         embeddings, head = self._learner.embeddings, message.model
         offers = make_offers(
             OfferWish(
@@ -212,8 +230,8 @@ class Agent:
         pool, task = self._parts.pool, self._parts.task
         arms, known = pool.column("arm"), pool.column("answer")
         fresh: dict[int, int] = {}
-        for envelope in message.answers:
-            answer = self._open(envelope)
+        opened = open_answers(self._parts, message.answers, classes=self._classes)
+        for answer in opened.answers:
             place = self._position.get(answer.item, -1)
             if place >= 0 and arms[place] >= 0 and known[place] < 0:
                 fresh.setdefault(place, answer.label)
@@ -240,25 +258,13 @@ class Agent:
         )
 
         def change() -> None:
+            opened.remember(pool)
             for place, label in fresh.items():
                 pool.answer(place, label, message.round)
             enter(pool, np.concatenate([places, renewed]), task.versions, "anchored")
             pool.keep_note("voted sums", b"sent")
 
         return reply, change
-
-    def _open(self, envelope: bytes) -> Answer:
-        """Open one answer; it must be signed by the desk and name a class we have."""
-        plain = open_envelope(
-            envelope,
-            key=self._parts.sealing_key,
-            context=ANSWER_CONTEXT + self._parts.task.family.encode(),
-            sender=self._parts.desk_key,
-        )
-        answer = decode(plain, Answer)
-        if not 0 <= answer.label < self._classes:
-            raise WireError(f"an answer names class {answer.label} of {self._classes}")
-        return answer
 
     def _sums(self, message: AnswersRequest, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the sketched Gram sums of these items, nothing for none."""

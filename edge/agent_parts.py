@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -10,10 +11,13 @@ from edge.labeling import CompiledFunctions
 from edge.outbox import Outbox
 from edge.pool import Pool
 from edge.scorer import Scorer
+from edge.trust import Trust
 from fieldvote.delivery import BundleReply, BundleRequest
+from fieldvote.records import HelloRequest
 from fieldvote.releases import TrialRequest
 from fieldvote.task import Task
 from privacy.sealing import SealingKey
+from privacy.sealing.rotation import DatedKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +31,16 @@ class AgentParts:
         functions: The task's labeling functions, compiled.
         outbox: The one door.
         sealing_key: Opens the answers.
-        desk_key: Public key answers must be signed with.
+        desk_keys: Public keys answers may be signed with, and when each is good.
+        now: Tells which are.
         sketch_seed: The fleet's secret projection.
         evaluates: Whether this device only evaluates.
         rng: Makes the random stream of a purpose and a round.
         arrive: Takes a piece of a new task.
         propose: Returns the task of a trial if its owner signed it, None if it is not newer.
+        trust: What is believed of the owner; None asks for no signature.
+        show: Returns the device's certificate and a signature that it is its own, for whoever asks
+            who it is, and the task it has; None where it is not enrolled.
         pins: The Python functions that may run here, also in a trial: entry point and digest.
         clock_s: What functions are timed by; it only goes forward.
     """
@@ -43,11 +51,14 @@ class AgentParts:
     functions: CompiledFunctions
     outbox: Outbox
     sealing_key: SealingKey
-    desk_key: bytes
+    desk_keys: tuple[DatedKey, ...]
     sketch_seed: int
     evaluates: bool
     rng: Callable[[str, int], np.random.Generator]
     arrive: Callable[[BundleRequest], BundleReply] | None = None
     propose: Callable[[TrialRequest], Task | None] | None = None
+    trust: Trust | None = None
+    show: Callable[[HelloRequest, str], tuple[bytes, bytes]] | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
     clock_s: Callable[[], float] = time.perf_counter
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -11,8 +11,8 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from edge.asking import ask
 from edge.flower.objects import FIELD, RECORD, REFUSED
-from edge.outbox import ask
 from fieldvote.errors import FieldvoteError, SettingsError, WireError
 
 Door = Callable[[Context], Callable[[bytes], bytes]]

@@ -5,21 +5,23 @@ Rules it keeps:
 - What a reply says is here, is on the disk: first the piece is made durable, then how much counts.
 - Only the piece that comes next is taken; any other changes nothing and is told what comes next.
 - One bundle arrives at a time; the first piece of another takes its place.
-- Nothing is installed that no trusted key signed, that is not newer than all that was installed
-  before, or that this device could not work with. Until then, and if not, the old task serves on.
+- Files that are here already need not arrive: which are missing is said, and nothing is kept.
+- Nothing is installed that :mod:`edge.trust` does not admit, or that this device could not work
+  with. Until then, and if not, the old task serves on.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from edge.install import Installed, checked, replace_task, sync_folder
+from edge.install import is_task, replace_file, replace_task, sync_folder
 from edge.pool import Pool
-from fieldvote.bundle import MANIFEST_FILE, NAME_BYTES, Bundle, unpack
+from edge.trust import Trust
+from fieldvote.bundle import NAME_BYTES, TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import CHUNK_LIMIT, BundleReply, BundleRequest
 from fieldvote.errors import (
     FieldvoteError,
@@ -30,9 +32,9 @@ from fieldvote.errors import (
     WireError,
 )
 from fieldvote.task import Task
+from privacy.sealing.signed_task import check_task
 
 _ARRIVING = "arriving bundle"
-_NEWEST = "task version"
 _SPARE_BYTES = 32 * 2**20  # what an arrival leaves free for the pool and everybody else
 _PART_FILE = "arriving.part"
 
@@ -72,27 +74,23 @@ class Place:
     Attributes:
         folder: The device's own folder, where pieces are put together.
         task: The task folder.
-        trusted: Public keys that may sign; without one nothing is taken.
+        trust: Says what may be installed; without it nothing is taken.
         largest_bytes: Larger bundles are refused.
     """
 
     folder: Path
     task: Path
-    trusted: Collection[bytes]
+    trust: Trust | None
     largest_bytes: int
 
 
-def newest_version(pool: Pool) -> int | None:
-    """Return the highest version that was ever installed here; none where none was signed."""
-    note = pool.note(_NEWEST)
-    return None if note is None else int(note)
+class MissingFilesError(RefusalError):
+    """A bundle leaves files out that are not here."""
 
-
-def keep_version(pool: Pool, version: int | None) -> None:
-    """Remember that a version is installed; nothing older comes over the wire from now on."""
-    newest = newest_version(pool)
-    if version is not None and (newest is None or version > newest):
-        pool.keep_note(_NEWEST, b"%d" % version)
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """Remember which."""
+        super().__init__(f"{', '.join(names)}: left out of the bundle, and not here")
+        self.names = names
 
 
 class Arrivals:
@@ -120,10 +118,11 @@ class Arrivals:
         self._free_bytes = free_bytes
         self._path = place.folder / _PART_FILE
         self._part = self._resumed()
-        self._refused: dict[bytes, str] = {}
-        self._serves = _on_disk(place.task) if place.trusted else b""
+        # by the bundle and what was believed then: news may vouch for what was refused
+        self._refused: dict[tuple[bytes, int], str] = {}
+        self._serves = {_on_disk(place.task)} if place.trust else set[bytes]()
         self._new = False
-        if self._part.bundle in (b"", self._serves):
+        if self._part.bundle in {b"", *self._serves}:
             self._forget()  # what a crash has left of one that was installed or given up
 
     @property
@@ -139,12 +138,14 @@ class Arrivals:
             StoreError: the pool cannot be written; ask again.
         """
         _check(request)
-        if request.bundle == self._serves:
+        if request.bundle in self._serves:
             return _reply(request, have=request.size, installed=True)
         try:
             return self._arrive(request)
         except (StoreError, InternalError):
             raise
+        except MissingFilesError as err:
+            return _reply(request, have=0, refusal=str(err), missing=err.names)
         except FieldvoteError as err:
             return _reply(request, have=0, refusal=str(err))
 
@@ -161,22 +162,26 @@ class Arrivals:
             self._forget()
             raise RefusalError("the bytes that arrived are not those the bundle is named by")
         try:
-            self._install(request.bundle, content)
+            self._install(self._place.trust, request.bundle, content)
         except StoreError as err:
             # the whole bundle stays: another try needs no piece of it
             raise RefusalError(f"not installed: {err}") from err
         except FieldvoteError as err:
             self._forget()
-            self._refused[request.bundle] = str(err)
+            if self._place.trust and not isinstance(err, MissingFilesError):
+                self._refused[request.bundle, self._place.trust.generation] = str(err)
             raise
         return _reply(request, have=request.size, installed=True)
 
     def _refuse_early(self, request: BundleRequest) -> None:
         """Refuse what would be refused in the end, before it costs anybody a byte."""
-        if not self._place.trusted:
-            raise SignatureError("no trusted_keys are set, so no task is taken over the wire")
-        if reason := self._refused.get(request.bundle):
+        trust = self._place.trust
+        if trust is None:
+            raise SignatureError("no root is set, so no task is taken over the wire")
+        if reason := trust.staleness_of_top():
             raise RefusalError(reason)
+        if refused := self._refused.get((request.bundle, trust.generation)):
+            raise RefusalError(refused)
         largest = self._place.largest_bytes
         if request.size > largest:
             raise RefusalError(f"a bundle of {request.size} bytes, largest_bundle_bytes: {largest}")
@@ -218,36 +223,35 @@ class Arrivals:
         self._pool.keep_note(_ARRIVING, part.to_note())
         self._part = part
 
-    def _install(self, name: bytes, content: bytes) -> None:
+    def _install(self, trust: Trust | None, name: bytes, content: bytes) -> None:
         """Check what has arrived, and put it in the place of the task.
 
         Raises:
             WireError: the bytes are no bundle.
-            SignatureError: no trusted key signed them.
+            SignatureError: their owner did not sign them, or no snapshot names them.
             RefusalError: the version is not newer.
+            MissingFilesError: more was left out than is here.
             TaskError: the device cannot work with it.
         """
-        files = unpack(content)
-        task_files = {key: held for key, held in files.items() if key != MANIFEST_FILE}
-        new = checked(
-            task_files,
-            files.get(MANIFEST_FILE, b""),
-            trusted=self._place.trusted,
-            where="the bundle",
-        )
-        self._refuse_old(new)
-        self._try_out(new.task)
-        if _on_disk(self._place.task) != name:  # else brought by whoever shares the folder
-            replace_task(self._place.task, files)
-        keep_version(self._pool, new.version)
-        self._serves, self._new = name, True
+        if trust is None:
+            raise InternalError("a bundle has arrived where none is taken")
+        arrived = unpack(content)
+        targets = trust.admitted(arrived)
+        files, missing = trust.completed(targets.value, arrived, self._place.task)
+        if missing:
+            raise MissingFilesError(missing)
+        task = check_task(targets.value, files, "the bundle")
+        whole = Bundle.of({**files, TARGETS_FILE: targets.blob})
+        if is_task(self._place.task, files):  # signed anew, or brought by hand
+            replace_file(self._place.task / TARGETS_FILE, targets.blob)
+        else:
+            self._try_out(task)
+            replace_task(self._place.task, unpack(whole.content))
+            self._new = True
+        # after the folder: a crash in between leaves a newer one, which is taken up when opened
+        trust.took(targets)
+        self._serves = {whole.name, name}
         self._forget()
-
-    def _refuse_old(self, new: Installed) -> None:
-        """Refuse what would take the device back to a version with known faults."""
-        newest = newest_version(self._pool)
-        if newest is not None and (new.version is None or new.version <= newest):
-            raise RefusalError(f"version {new.version} is not newer than {newest}")
 
     def _resumed(self) -> Part:
         """Return what is here of the bundle that was arriving, without what never counted."""
@@ -284,6 +288,13 @@ def _on_disk(task: Path) -> bytes:
 
 
 def _reply(
-    request: BundleRequest, *, have: int, installed: bool = False, refusal: str = ""
+    request: BundleRequest,
+    *,
+    have: int,
+    installed: bool = False,
+    refusal: str = "",
+    missing: tuple[str, ...] = (),
 ) -> BundleReply:
-    return BundleReply(bundle=request.bundle, have=have, installed=installed, refusal=refusal)
+    return BundleReply(
+        bundle=request.bundle, have=have, installed=installed, refusal=refusal, missing=missing
+    )

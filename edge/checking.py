@@ -16,12 +16,14 @@ from edge.check_baseline import Tolerance, items_digest, regressions, save_basel
 from edge.check_calibration import model_calibration
 from edge.check_conduct import count_votes, effective_sources, suspicions, tally, tally_all
 from edge.check_examples import open_model, run_examples
+from edge.check_golden import check_golden, write_golden
 from edge.check_groups import Group, group_values, groups_of
 from edge.check_report import CheckReport, ClassCheck, Conduct, FunctionCheck, Pair, to_json
 from edge.check_table import to_table
 from edge.item_file import ItemFile, load_items
 from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
+from edge.redaction import redaction_of
 from edge.scorer import Scorer
 from fieldvote.errors import InputError
 from fieldvote.functions import LabelingFunction
@@ -50,6 +52,10 @@ def check(
         Path | None,
         typer.Option("--save-baseline", help="Write how the functions do on the items."),
     ] = None,
+    save_golden: Annotated[
+        Path | None,
+        typer.Option(help="Write what the model answers to made-up inputs; task.toml names it."),
+    ] = None,
     coverage_drop: Annotated[
         float, typer.Option(help="How much coverage may fall below the baseline, a share.")
     ] = _ALLOWED.coverage,
@@ -73,6 +79,8 @@ def check(
     Example: fieldvote check my-task --items messages.txt --baseline baseline.json
     """
     tolerance = Tolerance(coverage=coverage_drop, accuracy=accuracy_drop, conflict=conflict_rise)
+    if save_golden is not None:
+        write_golden(Task.load(task), save_golden)  # first: the task may name this very file
     report = check_task(task, items, by=by, pins=_pins(pin or ()))
     if baseline is not None:
         report = replace(report, regressions=regressions(report, baseline, tolerance))
@@ -106,7 +114,9 @@ def check_task(
         RefusalError: A Python function is not pinned.
     """
     task, allowed = Task.load(folder), pins or {}
+    redaction_of(task)  # what could not be masked is said here, before a device refuses the task
     scorer, embedding = open_model(task, f"{folder}/{task.names.file}")
+    check_golden(task, scorer)
     compile_functions(task.functions, task.input, task.classes, pins=allowed)
     report = CheckReport(
         task=task.name,

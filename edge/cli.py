@@ -1,17 +1,50 @@
 """`fieldvote edge`: run one device's agent, and look at what it has given away."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fieldvote.custody import CustodySettings, KeyPlace
 
 app = typer.Typer(help="One device: its agent, its pool, and its ledger.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", help="The device's TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT = Path("device.toml")
+_ASK = "-"
+
+
+@app.command()
+def enroll(
+    token: Annotated[
+        str,
+        typer.Option("--token", help="What 'fieldvote keys invite' printed; - asks for it."),
+    ],
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where the device's files will be.")
+    ] = Path("device"),
+    task: Annotated[
+        Path | None, typer.Option("--task", help="The task folder; else 'task' in the device's.")
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option("--items", help="What the pool is filled from on first start.")
+    ] = None,
+) -> None:
+    """Make this a device of a fleet: keys made here, certified there, and settings to run with.
+
+    A call that was cut off is made again with the same token; a device whose certificate is over
+    is enrolled again with a new one, and keeps its keys.
+
+    Example: fieldvote edge enroll --token fv1-... --folder phone1 --task my-task
+    """
+    from edge.service import enroll_device
+
+    if token == _ASK:  # a command line is seen by every user of a machine
+        token = typer.prompt("Token", hide_input=True, err=True)
+    for line in enroll_device(token, folder, task=task, items=items):
+        typer.echo(line)
 
 
 @app.command()
@@ -42,12 +75,24 @@ def status(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ledger(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
+def ledger(
+    config: Config = _DEFAULT,
+    as_json: AsJson = False,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Print a summary signed by the device, for an auditor.")
+    ] = False,
+) -> None:
     """List every release of this device, oldest first.
 
     Example: fieldvote edge ledger --config device.toml
     """
     from edge.service import ledger_rows
+
+    if signed:
+        from edge.audit import signed_ledger
+
+        typer.echo(signed_ledger(config))
+        return
 
     rows = ledger_rows(config)
     if as_json:
@@ -83,27 +128,35 @@ def explain(
 
 
 @app.command()
-def sign(
-    task: Annotated[Path, typer.Argument(help="The task folder.")],
-    version: Annotated[
-        int, typer.Option("--version", help="Higher than any signed before.", min=1)
-    ],
-    key: Annotated[Path, typer.Option("--key", help="The owner's key.")] = Path("owner.key"),
-    new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make the key; it must not be there yet.")
-    ] = False,
-) -> None:
-    """Sign a task as its owner, so that devices which trust the key take it over the wire.
+def rollback(config: Config = _DEFAULT) -> None:
+    """Go back to the task before the one that is installed; the agent must be stopped.
 
-    Keep the key off the coordinator's machine.
+    Once more, and the newer one is back. Over the wire nothing older than the newest is taken.
 
-    Example: fieldvote edge sign my-task --version 2 --key owner.key
+    Example: fieldvote edge rollback --config device.toml
     """
-    from edge.install import sign_as_owner
+    from edge.service import roll_back
 
-    public = sign_as_owner(task, version=version, key=key, make=new_key, entropy=os.urandom)
-    typer.echo(f"{task} is signed as version {version}; devices that trust this key take it:")
-    typer.echo(f'trusted_keys = ["{public.hex()}"]')
+    typer.echo(roll_back(config))
+
+
+@app.command()
+def rekey(
+    config: Config = _DEFAULT,
+    to: Annotated[
+        KeyPlace | None, typer.Option("--to", help="Where the new key shall be; else as now.")
+    ] = None,
+    file: Annotated[str, typer.Option("--file", help="Its file, or a passphrase's.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What the keyring calls it.")] = "",
+) -> None:
+    """Change the key that locks this device's items; none of them is written anew.
+
+    Example: fieldvote edge rekey --to keyring --config device.toml
+    """
+    from edge.rekeying import change_pool_key
+
+    new = CustodySettings(key=to, file=file, name=name).beside(Path.cwd()) if to else None
+    typer.echo(change_pool_key(config, new))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Putting one device together from its settings: pool, keys, ledger, door, agent."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,18 +11,23 @@ from pathlib import Path
 import numpy as np
 
 from edge.agent import Agent, AgentParts
-from edge.arrivals import Arrivals, Place, keep_version, newest_version
-from edge.install import installed_in, redaction_of, settle
+from edge.arrivals import Arrivals, Place
+from edge.credential import Credential
+from edge.incidents import Incidents
+from edge.install import installed_in, settle
 from edge.item_file import load_items
 from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
 from edge.pool import ID_BYTES, Pool
-from edge.scorer import Scorer
+from edge.redaction import redaction_of
+from edge.scorer import scorer_of
 from edge.settings import EdgeSettings
 from edge.shadow import proposed
 from edge.sums import Installed as Sums
 from edge.sums import adopt
+from edge.trust import Trust
+from fieldvote.custody import locked_in
 from fieldvote.errors import DataError, InputError, ShapeError, StoreError, TaskError
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
@@ -29,6 +35,7 @@ from privacy.sealing import SealingKey, SigningKey
 
 POOL_FILE = "pool.sqlite"
 _FILLED = "filled from"
+_BARRED = "items without rights"
 _SECRET_BYTES = 8
 _TRIED = 64  # items a new task is tried on before it may take the place of the old one
 
@@ -42,7 +49,7 @@ class Device:
         pool: Its items.
         ledger: What it has given away.
         task: What it serves.
-        version: What that was signed as; none where no key is trusted.
+        version: What that was signed as; none where no root is set.
         arrivals: What may take the task's place.
         adopted: Whether its pool was that of another family of tasks until now.
     """
@@ -62,23 +69,22 @@ class Device:
 
 
 @contextmanager
-def opened(settings: EdgeSettings) -> Iterator[Device]:
+def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) -> Iterator[Device]:
     """Open everything a device is made of; close the pool in the end.
 
     Raises:
         StoreError: the folder cannot be used.
         TaskError: the task is not usable.
         DataError: the items the pool is to be filled from are not usable.
-        SignatureError: the task is not signed by a trusted key.
+        SignatureError: the task is not signed by the owner the root names.
     """
-    folder = private_folder(Path(settings.folder))
-    trusted = [bytes.fromhex(key) for key in settings.trusted_keys]
-    settle(Path(settings.task))
-    installed = installed_in(Path(settings.task), trusted=trusted)
-    task, files = installed.task, Task.files(Path(settings.task))
-    pool = Pool(folder / POOL_FILE)
+    folder, place = private_folder(Path(settings.folder)), Path(settings.task)
+    settle(place)
+    pool = open_pool(settings)
     try:
-        keep_version(pool, installed.version)
+        trust = trust_of(settings, pool, now_s)
+        installed = trust.installed(place) if trust else installed_in(place)
+        task, files = installed.task, Task.files(place)
         # not again after a purge: its items are in a released sum already, under other ids
         if settings.items and not len(pool) and pool.note(_FILLED) is None:
             fill(pool, Path(settings.items), task, evaluates=settings.evaluates)
@@ -89,16 +95,15 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
             ledger=ledger,
             redactor=redactor,
             vocabulary=vocabulary,
+            incidents=Incidents(pool),
             signer=SigningKey.from_bytes(_secret(folder / "signing.key", 32)),
-            recipient=Recipient(
-                labeling_key=bytes.fromhex(settings.labeling_key), context=task.family.encode()
-            ),
+            recipient=Recipient(labeling_keys=settings.recipients, now=lambda: datetime.now(UTC)),
         )
         arrivals = Arrivals(
             Place(
                 folder=folder,
-                task=Path(settings.task),
-                trusted=trusted,
+                task=place,
+                trust=trust,
                 largest_bytes=settings.largest_bundle_bytes,
             ),
             pool,
@@ -110,7 +115,7 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
             AgentParts(
                 task=task,
                 pool=pool,
-                scorer=scorer_of(task),
+                scorer=scorer_of(task, pool),
                 functions=compile_functions(
                     task.functions,
                     task.input,
@@ -119,15 +124,15 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
                 ),
                 outbox=outbox,
                 sealing_key=SealingKey.from_bytes(_secret(folder / "sealing.key", 32)),
-                desk_key=bytes.fromhex(settings.desk_key),
+                desk_keys=settings.answerers,
                 sketch_seed=_sketch_seed(Path(settings.sketch_secret)),
                 evaluates=settings.evaluates,
                 rng=_system_rng(),
                 arrive=arrivals.take,
                 pins=dict(settings.python_functions),
-                propose=lambda request: proposed(
-                    files, request, trusted=trusted, newest=newest_version(pool)
-                ),
+                propose=lambda request: proposed(files, request, trust=trust),
+                trust=trust,
+                show=credential.show if (credential := Credential.of(settings)) else None,
             )
         )
         # last, when nothing of the task can fail any more
@@ -153,6 +158,28 @@ def opened(settings: EdgeSettings) -> Iterator[Device]:
         pool.close()
 
 
+def trust_of(settings: EdgeSettings, pool: Pool, now_s: Callable[[], float]) -> Trust | None:
+    """Return what a device believes of its owner; None where no root is set.
+
+    Raises:
+        SettingsError: the root cannot be read.
+        SignatureError: it is no root.
+    """
+    return Trust.load(pool, Path(settings.root), now_s) if settings.root else None
+
+
+def open_pool(settings: EdgeSettings) -> Pool:
+    """Open the device's pool, with its key.
+
+    Raises:
+        StoreError: the folder cannot be used.
+        SealError: it is locked by another key.
+        InputError: the key is not where the settings say.
+    """
+    folder = Path(settings.folder)
+    return Pool(folder / POOL_FILE, custody=locked_in(settings.custody, folder))
+
+
 def try_out(
     new: Task,
     old: Task,
@@ -174,16 +201,10 @@ def try_out(
     redaction_of(new)
     functions = compile_functions(new.functions, new.input, new.classes, pins=pins or {})
     payloads = pool.payloads()[:_TRIED]
-    scores = scorer_of(new).score(model_inputs(payloads, new.input))
+    scores = scorer_of(new, pool).score(model_inputs(payloads, new.input))
     if scores.probabilities.shape[1] != len(new.classes):
         raise ShapeError("probabilities", scores.probabilities.shape, ("n", len(new.classes)))
     functions.vote(items_of(payloads, new.input, scores.probabilities.astype(np.float64)))
-
-
-def scorer_of(task: Task) -> Scorer:
-    """Load a task's model."""
-    names = (task.names.input, task.names.probabilities, task.names.embedding)
-    return Scorer(task.model, names=names, where=task.names.file)
 
 
 def ledger_of(pool: Pool, task: Task) -> Ledger:
@@ -199,8 +220,11 @@ def ledger_of(pool: Pool, task: Task) -> Ledger:
 def fill(pool: Pool, path: Path, task: Task, *, evaluates: bool) -> int:
     """Fill an empty pool from a file, once in its life. Return how many items it got.
 
+    An item that neither may be shown nor summed is not taken: what is not there cannot leave.
+
     Raises:
-        DataError: the file does not hold what the task's items are; nothing was added.
+        DataError: the file does not hold what the task's items are, or none that may be used;
+            nothing was added.
     """
     held = load_items(path, task.input, len(task.classes))
     gold = None
@@ -208,10 +232,26 @@ def fill(pool: Pool, path: Path, task: Task, *, evaluates: bool) -> int:
         if held.labels is None:
             raise DataError(f"{path}: has no y, and a device that only evaluates needs its labels")
         gold = held.labels.tolist()
+    unmarked = task.policy.candidates.unmarked
+    rights = held.rights or (unmarked,) * len(held.payloads)
+    taken = [place for place, each in enumerate(rights) if each.may_be_summed]
+    if not taken:
+        raise DataError(f"{path}: no item may be used: the rights of all are 'none'")
     with pool.changing():
-        pool.add([os.urandom(ID_BYTES) for _ in held.payloads], held.payloads, gold=gold)
+        pool.add(
+            [os.urandom(ID_BYTES) for _ in taken],
+            [held.payloads[place] for place in taken],
+            gold=None if gold is None else [gold[place] for place in taken],
+            rights=[rights[place] for place in taken],
+        )
         pool.keep_note(_FILLED, str(path).encode())
-    return len(held.payloads)
+        pool.keep_note(_BARRED, b"%d" % (len(rights) - len(taken)))
+    return len(taken)
+
+
+def barred_items(pool: Pool) -> int:
+    """Return how many items were not taken when the pool was filled: their rights are 'none'."""
+    return int(pool.note(_BARRED) or b"0")
 
 
 def private_folder(folder: Path) -> Path:

@@ -2,19 +2,21 @@
 
 The .npz is the one `fieldvote simulate --data` takes: `X` (n, d) float, NaN where missing, or
 `utf8` (uint8 bytes of n newline-joined texts), and optionally `y` (n,) int, a position among the
-task's classes.
+task's classes. It may hold `rights` (n,) as well, the words "none", "sum" or "ship" of
+:mod:`fieldvote.rights`: what the person or contract behind each item allows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.items import row_payload, text_payload
-from fieldvote.errors import DataError
+from fieldvote.array_errors import UNREADABLE
+from fieldvote.errors import DataError, nearest
+from fieldvote.rights import Rights
 from fieldvote.task import TabularInput, TextInput
 
 
@@ -25,10 +27,12 @@ class ItemFile:
     Attributes:
         payloads: n items as the pool keeps them.
         labels: Their classes, -1 never. Shape (n,); None where the file has no `y`.
+        rights: What may be done with each; None where the file has no `rights`.
     """
 
     payloads: tuple[bytes, ...]
     labels: NDArray[np.int64] | None
+    rights: tuple[Rights, ...] | None = None
 
 
 def load_items(path: Path, given: TextInput | TabularInput, classes: int) -> ItemFile:
@@ -54,9 +58,26 @@ def load_items(path: Path, given: TextInput | TabularInput, classes: int) -> Ite
         if "utf8" not in arrays or arrays["utf8"].dtype != np.uint8:
             raise DataError(f"{path}: expected texts under utf8, as uint8; it has {sorted(arrays)}")
         texts = _decode(arrays["utf8"].tobytes(), f"{path}: utf8").split("\n")
-        return _checked(path, [text_payload(text) for text in texts], arrays.get("y"), classes)
+        held = _checked(path, [text_payload(text) for text in texts], arrays.get("y"), classes)
+        return replace(held, rights=_rights(path, arrays.get("rights"), len(texts)))
     rows = _rows(path, arrays, given.width)
-    return _checked(path, [row_payload(row) for row in rows], arrays.get("y"), classes)
+    held = _checked(path, [row_payload(row) for row in rows], arrays.get("y"), classes)
+    return replace(held, rights=_rights(path, arrays.get("rights"), len(rows)))
+
+
+def _rights(path: Path, given: NDArray[np.generic] | None, items: int) -> tuple[Rights, ...] | None:
+    """Return the flag of each item; a word we do not know allows nothing, so it is refused."""
+    if given is None:
+        return None
+    if given.dtype.kind != "U" or given.shape != (items,):
+        got = f"{given.dtype} of shape {given.shape}"
+        raise DataError(f"{path}: rights is {got}, expected {items} words")
+    known = {each.value: each for each in Rights}
+    words = [str(word) for word in given.tolist()]
+    for place, word in enumerate(words):
+        if word not in known:
+            raise DataError(f"{path}: rights of item {place}: {nearest(word, known)}")
+    return tuple(known[word] for word in words)
 
 
 def _rows(path: Path, arrays: Mapping[str, NDArray[np.generic]], width: int) -> NDArray[np.float64]:
@@ -96,11 +117,15 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         # a handle of our own: one that is no archive would be left open by numpy
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files}
     except FileNotFoundError as err:
         raise DataError(f"{path}: no such file") from err
-    except (OSError, ValueError, EOFError, BadZipFile, AttributeError, TypeError) as err:
+    except UNREADABLE as err:
         raise DataError(f"{path}: not an .npz of plain arrays") from err
+    # of a member that is no array NumPy returns the bytes
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise DataError(f"{path}: not an .npz of plain arrays")
+    return arrays
 
 
 def _read(path: Path) -> bytes:

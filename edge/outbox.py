@@ -1,27 +1,32 @@
 """The one door out of a device.
 
-Whatever leaves is built or checked here, in this order: the policy says whether it may; an item is
-redacted; a second, independent scan looks at what is left; the result is padded and sealed to the
-labeling key; the ledger is charged and has written it down; only then are there bytes to send. A
-hit in the second scan stops the item and is counted. The only other socket of this package is the
-light node's (:mod:`edge.flower`), which carries what was released here and nothing else.
+Whatever leaves is built or checked here. An item goes through all of this, in this order:
 
-What an auditor finds in this file is all there is: six kinds of sums, offers without content,
-sealed candidates that were asked for, and how much of a task or which head has arrived.
+1. *Policy*: the rights it came with and the policy say whether it may be shown (`mask`).
+2. *Redact*: a text by the policy's mode, a row by the policy's rule for each field (`_masked`).
+3. *Scan*: other code looks at what is left; a hit stops the item and is counted (`_scan`).
+4. *Pad and seal*: to the labeling key, so that whoever carries it reads nothing (`ship`).
+5. *Charge*: the ledger has it on the disk before there are bytes to send (`ship`, `release`).
+6. *Send*: the reply to who asked, over this file's socket (`serve`), or over the light node's
+   (:mod:`edge.flower`), which carries what was released here and nothing else.
+
+What cannot be masked stays too: an item leaves only if every step has said yes. What an auditor
+finds in this file is all there is: six kinds of sums, offers without content, sealed candidates
+that were asked for, and how much of a task or which head has arrived.
 """
 
 import contextlib
 import os
 import socket
-import struct
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 
+from edge.asking import peer_uid, receive, send
+from edge.incidents import Incidents
 from edge.items import TaskInput, rows_of, texts_of
-from fieldvote.codec import MAX_MESSAGE_BYTES
 from fieldvote.errors import (
     FieldvoteError,
     InternalError,
@@ -30,9 +35,9 @@ from fieldvote.errors import (
     RefusalError,
     UnavailableError,
 )
+from fieldvote.policy import RedactionMode
 from fieldvote.portions import portions
 from fieldvote.records import (
-    CANDIDATE_CONTEXT,
     CollectReply,
     MaskedItem,
     Reply,
@@ -40,25 +45,37 @@ from fieldvote.records import (
     SurveyReply,
     encode,
 )
+from fieldvote.rights import Rights
 from fieldvote.task import Task, TextInput
 from privacy.dp import Ledger
-from privacy.pii import FieldPolicy, KeptField, Redactor, Vocabulary, mask_fields, second_scan
+from privacy.pii import (
+    FieldPolicy,
+    Redactor,
+    Vocabulary,
+    mask_fields,
+    second_scan,
+    structured_scan,
+)
+from privacy.pii.field_scan import field_scan
+from privacy.pii.fields import show_fields
 from privacy.sealing import SigningKey, seal
-
-_FRAME = struct.Struct(">I")
+from privacy.sealing.context import Marks, Purpose, Scope
+from privacy.sealing.replay import Numbering
+from privacy.sealing.rotation import DatedKey, newest_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who candidates are sealed to, and in which context.
+    """Who candidates are sealed to.
 
     Attributes:
-        labeling_key: Public X25519 key of the labeling desk.
-        context: What binds an envelope to this task.
+        labeling_keys: Public X25519 keys of the labeling desk and when each is good; the newest
+            that is good is sealed to.
+        now: Tells which are.
     """
 
-    labeling_key: bytes
-    context: bytes
+    labeling_keys: tuple[DatedKey, ...]
+    now: Callable[[], datetime]
 
 
 class Outbox:
@@ -73,19 +90,36 @@ class Outbox:
         vocabulary: Vocabulary,
         signer: SigningKey,
         recipient: Recipient,
+        incidents: Incidents | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Take the policy from the task."""
+        """Take the policy from the task.
+
+        Args:
+            task: What is installed.
+            ledger: Where everything that leaves is charged.
+            redactor: Masks texts, by the policy's mode.
+            vocabulary: What the second scan of strict mode knows.
+            signer: Signs envelopes.
+            recipient: Who may open them.
+            incidents: Where stopped items are counted; in memory if not given.
+            entropy: What a field's noise is made of; only a rehearsal gives another than the
+                system's.
+        """
         self._policy = task.policy
-        self._fields = FieldPolicy(
-            keep=tuple(KeptField(name, decimals) for name, decimals in task.policy.candidates.keep)
-        )
+        self._fields = FieldPolicy.of(task.policy.candidates)
+        self._entropy = entropy
         self._input: TaskInput = task.input
         self._ledger = ledger
         self._redactor = redactor
         self._vocabulary = vocabulary
         self._signer = signer
         self._recipient = recipient
-        self.incidents: Counter[str] = Counter(second_scan=0)
+        self._family = task.family
+        self._task = bytes.fromhex(task.digest)
+        self._policy_digest = bytes.fromhex(task.policy_digest)
+        self._numbers = Numbering(os.urandom)
+        self.incidents = Incidents() if incidents is None else incidents
 
     @property
     def ledger(self) -> Ledger:
@@ -127,19 +161,32 @@ class Outbox:
                 f"{size_bytes} bytes more would make {spent + size_bytes}, the limit is {limit}"
             )
 
-    def ship(self, item: bytes, payload: bytes) -> SealedItem:
+    def ship(
+        self, item: bytes, payload: bytes, *, rights: Rights, round_number: int = 0
+    ) -> SealedItem:
         """Return one granted item redacted, scanned and sealed, or the reason why it stays.
 
         Args:
             item: The offer's id.
             payload: What the pool holds; it does not leave this call unmasked.
+            rights: What may be done with it.
+            round_number: The round that asks for it.
         """
         try:
-            masked = self.mask(item, payload)
+            masked = self.mask(item, payload, rights)
+            recipient = newest_key(self._recipient.labeling_keys, self._recipient.now())
+            epoch, sequence = self._numbers.next(recipient)
             envelope = seal(
                 encode(masked),
-                recipient=self._recipient.labeling_key,
-                context=CANDIDATE_CONTEXT + self._recipient.context + item,
+                recipient=recipient,
+                scope=self._scope(item),
+                marks=Marks(
+                    epoch=epoch,
+                    sequence=sequence,
+                    round=round_number,
+                    task=self._task,
+                    policy=self._policy_digest,
+                ),
                 signer=self._signer,
             )
             self._ledger.charge("candidates", size_bytes=len(envelope), candidates=1)
@@ -147,32 +194,57 @@ class Outbox:
             return SealedItem(item=item, envelope=b"", refusal=type(err).__name__)
         return SealedItem(item=item, envelope=envelope, refusal="")
 
-    def mask(self, item: bytes, payload: bytes) -> MaskedItem:
+    def _scope(self, item: bytes) -> Scope:
+        """Return what binds an envelope to this task, this device and this item."""
+        return Scope(
+            purpose=Purpose.CANDIDATE, family=self._family, device=self._signer.public, item=item
+        )
+
+    def mask(self, item: bytes, payload: bytes, rights: Rights = Rights.SHIP) -> MaskedItem:
         """Return what an annotator would see of this item.
 
         Raises:
-            LeakError: the second scan found personal data in what the redactor let through.
+            RefusalError: the item may not be shown.
+            LeakError: it cannot be masked, or the second scan found what should have been.
         """
+        if not rights.may_be_shown:
+            raise RefusalError(f"the item's rights are '{rights.value}': it is shown to nobody")
+        try:
+            masked = self._masked(item, payload)
+            hits = self._scan(masked)
+        except Exception as err:  # what a masking says of its failure may quote the item
+            self.incidents["masking"] += 1
+            raise LeakError(f"it cannot be masked ({type(err).__name__}); the item stays") from None
+        if hits:
+            self.incidents["second_scan"] += 1
+            raise LeakError(f"the second scan found {', '.join(sorted(hits))}; the item stays")
+        return masked
+
+    def _masked(self, item: bytes, payload: bytes) -> MaskedItem:
+        """Redact one item."""
         if isinstance(self._input, TextInput):
             text = self._redactor.redact(texts_of([payload])[0]).text
-            self._scan(text)
             return MaskedItem(item=item, text=text, names=(), values=())
         row = rows_of([payload], len(self._input.fields))[0]
-        kept = mask_fields(self._input.fields, row, self._fields)
+        kept = mask_fields(self._input.fields, row, self._fields, self._entropy)
+        shown = show_fields(kept, self._fields)
         return MaskedItem(
             item=item,
             text="",
-            names=tuple(name for name, _ in kept),
-            values=tuple("" if value is None else repr(value) for _, value in kept),
+            names=tuple(name for name, _ in shown),
+            values=tuple(value for _, value in shown),
         )
 
-    def _scan(self, text: str) -> None:
-        """Stop what the redactor should have stopped."""
-        hits = second_scan(text, self._vocabulary)
-        if hits:
-            self.incidents["second_scan"] += 1
-            kinds = ", ".join(sorted({hit.kind for hit in hits}))
-            raise LeakError(f"the second scan found {len(hits)} places ({kinds}); the item stays")
+    def _scan(self, masked: MaskedItem) -> set[str]:
+        """Return which rules are broken by what redaction let through."""
+        rows = tuple(zip(masked.names, masked.values, strict=True))
+        kinds = {rule for _, rule in field_scan(rows, self._fields.leaving)}
+        if self._policy.candidates.redaction is RedactionMode.STRICT:
+            kinds |= {hit.kind for hit in second_scan(masked.text, self._vocabulary)}
+        else:
+            # where unknown words may go, only what has a form of its own can be asked for
+            kinds |= {hit.kind for hit in structured_scan(masked.text)}
+        return kinds
 
 
 def serve(path: Path, handle: Callable[[bytes], bytes], stop: Event) -> None:
@@ -210,35 +282,13 @@ def serve(path: Path, handle: Callable[[bytes], bytes], stop: Event) -> None:
             path.unlink(missing_ok=True)
 
 
-def ask(path: Path, request: bytes, timeout_s: float = 60.0) -> bytes:
-    """Send one request to the agent that listens here, and return its reply.
-
-    Raises:
-        UnavailableError: no agent answers; retry.
-        RefusalError: the agent refused, with its reason.
-    """
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(timeout_s)
-            peer.connect(str(path))
-            _send(peer, request)
-            frame = _receive(peer)
-    except OSError as err:
-        raise UnavailableError(
-            f"no agent answers on {path.name}: is 'fieldvote edge run' up?"
-        ) from err
-    if frame[:1] == b"\x00":
-        return frame[1:]
-    raise RefusalError(frame[1:].decode("utf-8", errors="replace"))
-
-
 def _answer(peer: socket.socket, handle: Callable[[bytes], bytes]) -> None:
     """Serve one connection; an error of ours travels back as its sentence, never its content."""
     peer.settimeout(60.0)
-    if _peer_uid(peer) != os.getuid():
+    if peer_uid(peer) != os.getuid():
         return
     try:
-        request = _receive(peer)
+        request = receive(peer)
     except RefusalError as err:
         frame = b"\x01" + str(err).encode()
     except OSError:
@@ -246,7 +296,7 @@ def _answer(peer: socket.socket, handle: Callable[[bytes], bytes]) -> None:
     else:
         frame = _frame(handle, request)
     with contextlib.suppress(OSError):
-        _send(peer, frame)
+        send(peer, frame)
 
 
 def _frame(handle: Callable[[bytes], bytes], request: bytes) -> bytes:
@@ -257,32 +307,3 @@ def _frame(handle: Callable[[bytes], bytes], request: bytes) -> bytes:
         return b"\x01" + str(err).encode()
     except Exception as err:  # one bad request must not end the agent; the text may quote an item
         return b"\x01" + str(InternalError(f"unexpected {type(err).__name__}")).encode()
-
-
-def _peer_uid(peer: socket.socket) -> int:
-    """Return the user id of the process at the other end."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[1])
-
-
-def _send(peer: socket.socket, body: bytes) -> None:
-    peer.sendall(_FRAME.pack(len(body)) + body)
-
-
-def _receive(peer: socket.socket) -> bytes:
-    """Read one frame; a length past the limit is refused before anything is read."""
-    (size,) = _FRAME.unpack(_exactly(peer, _FRAME.size))
-    if size > MAX_MESSAGE_BYTES + 1:
-        raise RefusalError(f"a frame of {size} bytes passes the limit")
-    return _exactly(peer, size)
-
-
-def _exactly(peer: socket.socket, size: int) -> bytes:
-    """Read this many bytes or fail."""
-    out = bytearray()
-    while len(out) < size:
-        part = peer.recv(min(size - len(out), 1 << 20))
-        if not part:
-            raise ConnectionError("the other end hung up")
-        out += part
-    return bytes(out)

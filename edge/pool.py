@@ -1,10 +1,12 @@
 """The device's private pool: items, the answers people gave, and the journal of what was sent.
 
-One SQLite file, written through one connection. Nothing in it ever leaves except through
+One SQLite file, written through one connection. Given a key, the items and what was made of them
+are locked in it; see :mod:`edge.locked`. Nothing in it ever leaves except through
 :mod:`edge.outbox`. A reply that changed the pool is journaled in the same transaction, so a request
 that arrives twice is answered with the same bytes and counted once.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,50 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldvote.errors import InputError, StoreError
-
-_SCHEMAS = (
-    """
-CREATE TABLE item (
-    position INTEGER PRIMARY KEY,       -- order of arrival, from 0
-    id BLOB NOT NULL UNIQUE,            -- random, 16 bytes; the only name an item has outside
-    payload BLOB NOT NULL,              -- text in UTF-8, or one row of doubles
-    gold INTEGER,                       -- class known from the start; evaluation devices only
-    arm INTEGER,                        -- how it was picked, once shipped
-    answer INTEGER,                     -- class a person gave
-    answered_in INTEGER,                -- round of that answer
-    summed INTEGER NOT NULL DEFAULT 0   -- whether it has entered a released sum; see schema 3
-);
-CREATE TABLE journal (request BLOB PRIMARY KEY, reply BLOB NOT NULL);
-CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
-CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-PRAGMA user_version = 1;
-""",
-    """
-CREATE TABLE parcel (                   -- messages of a Flower fleet; see edge.flower.journal
-    seq INTEGER PRIMARY KEY,            -- order of arrival
-    id TEXT NOT NULL UNIQUE,            -- what the SuperLink calls the message
-    head BLOB NOT NULL,                 -- its address, and the names of its objects
-    request BLOB,                       -- what it carries, once fetched and until answered
-    reply_head BLOB,                    -- the reply's address and error, once there is one
-    reply BLOB,                         -- what the reply carries
-    done INTEGER NOT NULL DEFAULT 0     -- whether the reply was pushed
-);
-PRAGMA user_version = 2;
-""",
-    """
--- from here on `summed` is the number of a note that says which sums an item is in; 0 is none, and
--- 1 is what earlier programs wrote: those of the task's functions
-ALTER TABLE item ADD COLUMN anchored INTEGER NOT NULL DEFAULT 0;  -- the same for sums of answers
-UPDATE item SET anchored = 1 WHERE answer IS NOT NULL;
-PRAGMA user_version = 3;
-""",
-)
-"""Schema after schema: a file is brought from its version to the last when it is opened."""
+from edge.locked import LOCKED, Locker
+from edge.pool_schema import SCHEMAS
+from fieldvote.errors import InputError, SealError, StoreError
+from fieldvote.rights import Rights
+from privacy.sealing.at_rest import DataKey, KeySource, unwrapped
 
 ID_BYTES = 16
 PURGED = ("sums of ", "sums in ", "released ")
 """How notes begin that tell of items: a purge deletes them; see edge.sums."""
+_DATA_KEY, _LEFTOVERS = "data key", "data key leftovers"
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
 
@@ -67,8 +35,21 @@ class Pool:
     Positions are stable: item number i keeps its number for as long as the pool lives.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Open the pool in this file, made if absent; None keeps it in memory."""
+    def __init__(self, path: Path | None, *, custody: KeySource | None = None) -> None:
+        """Open the pool in this file, made if absent; None keeps it in memory.
+
+        Args:
+            path: The file.
+            custody: Where its key is. A pool that was not locked yet is locked now. Without one,
+                what is written is readable to whoever has the file.
+
+        Raises:
+            StoreError: the file cannot be used.
+            SealError: it is locked, and not by this key.
+            InputError: the key is not where it should be.
+        """
+        self.locker = Locker()
+        self._secret: bytes | str | None = None
         with _storing():
             if path is not None:
                 # whoever can read this file has every item; SQLite's own side files follow its mode
@@ -78,6 +59,7 @@ class Pool:
             )
             try:
                 self._prepare()
+                self._unlock(custody)
             except BaseException:
                 self._db.close()
                 raise
@@ -89,10 +71,70 @@ class Pool:
         # what is purged is overwritten, else it would stay readable in the file's free pages
         self._db.execute("PRAGMA secure_delete = ON")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(_SCHEMAS):
-            raise StoreError(f"this pool has schema {version}; this program knows {len(_SCHEMAS)}")
-        for schema in _SCHEMAS[version:]:
+        if version > len(SCHEMAS):
+            raise StoreError(f"this pool has schema {version}; this program knows {len(SCHEMAS)}")
+        for schema in SCHEMAS[version:]:
             self._db.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
+
+    def _unlock(self, custody: KeySource | None) -> None:
+        """Take the data key up, made at the first time."""
+        wrapped = self.note(_DATA_KEY)
+        if custody is None:
+            if wrapped is not None:
+                raise SealError("this pool is locked: open it with its key")
+            return
+        if wrapped is None:
+            self._lock(custody)
+        else:
+            found = unwrapped(wrapped, custody.secrets(make=False), os.urandom)
+            self.locker.key, self._secret = found
+        if self.note(_LEFTOVERS) is not None:
+            # free pages and the log hold what was written before the pool was locked
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.update("DELETE FROM note WHERE name = ?", [(_LEFTOVERS,)])
+
+    def _lock(self, custody: KeySource) -> None:
+        """Make a data key, and lock with it whatever is here, all or nothing."""
+        secret = next(iter(custody.secrets(make=True)))
+        locker = Locker(DataKey.generate(os.urandom))
+        with self.changing():
+            self.rewrap(secret, key=locker.key)
+            self.keep_note(_LEFTOVERS, b"")
+            for table, (name, columns) in LOCKED.items():
+                for column in columns:
+                    query = f"SELECT {name}, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608  # our own names
+                    change = f"UPDATE {table} SET {column} = ? WHERE {name} = ?"  # noqa: S608  # our own names
+                    for row, value in self.rows(query):
+                        self.update(change, [(*locker.seal(table, column, [(row, value)]), row)])
+        self.locker.key = locker.key
+
+    @property
+    def secret(self) -> bytes | str:
+        """What opened the pool.
+
+        Raises:
+            InputError: it is not locked.
+        """
+        if self._secret is None:
+            raise InputError("this pool is not locked, so no key opens it")
+        return self._secret
+
+    def rewrap(self, secret: bytes | str, *, key: DataKey | None = None) -> None:
+        """Let another secret open the pool from now on, and no item be written anew.
+
+        Args:
+            secret: A wrapping key, or a passphrase.
+            key: What it opens; the data key there is, if not given.
+
+        Raises:
+            InputError: the pool is not locked.
+        """
+        key = key or self.locker.key
+        if key is None:
+            raise InputError("this pool is not locked, so there is no key to wrap")
+        self.keep_note(_DATA_KEY, key.wrapped(secret))
+        self._secret = secret
 
     def close(self) -> None:
         """Let go of the file."""
@@ -121,7 +163,11 @@ class Pool:
         return int(self.rows("SELECT count(*) FROM item")[0][0])
 
     def add(
-        self, ids: Sequence[bytes], payloads: Sequence[bytes], gold: Sequence[int] | None = None
+        self,
+        ids: Sequence[bytes],
+        payloads: Sequence[bytes],
+        gold: Sequence[int] | None = None,
+        rights: Sequence[Rights] | None = None,
     ) -> None:
         """Add items at the end.
 
@@ -129,6 +175,8 @@ class Pool:
             ids: Random ids, 16 bytes each.
             payloads: What each item is.
             gold: Known classes, for a device that only evaluates.
+            rights: What may be done with each; everything if not given. With an item of no rights
+                nothing may be done, so it is refused.
 
         Raises:
             InputError: an id is there already or is none, or the lengths differ.
@@ -137,13 +185,19 @@ class Pool:
             raise InputError(f"{len(ids)} ids for {len(payloads)} items")
         if any(len(item) != ID_BYTES for item in ids):
             raise InputError(f"an id has {ID_BYTES} bytes")
+        given = [Rights.SHIP] * len(ids) if rights is None else list(rights)
+        if len(given) != len(ids) or Rights.NONE in given:
+            raise InputError("an item without rights is not kept")
         classes: Sequence[int | None] = gold if gold is not None else [None] * len(ids)
         start = len(self)
-        rows = zip(range(start, start + len(ids)), ids, payloads, classes, strict=True)
+        levels = [each.level for each in given]
+        locked = self.locker.seal("item", "payload", zip(ids, payloads, strict=True))
+        rows = zip(range(start, start + len(ids)), ids, locked, classes, levels, strict=True)
         with self.changing(), _storing():
             try:
                 self._db.executemany(
-                    "INSERT INTO item (position, id, payload, gold) VALUES (?, ?, ?, ?)", rows
+                    "INSERT INTO item (position, id, payload, gold, rights) VALUES (?, ?, ?, ?, ?)",
+                    rows,
                 )
             except sqlite3.IntegrityError as err:
                 raise InputError("an item with this id is in the pool already") from err
@@ -153,12 +207,32 @@ class Pool:
         return [row[0] for row in self.rows("SELECT id FROM item ORDER BY position")]
 
     def payloads(self) -> list[bytes]:
-        """Return every payload by position."""
-        return [row[0] for row in self.rows("SELECT payload FROM item ORDER BY position")]
+        """Return every payload by position.
+
+        Raises:
+            SealError: one was changed or moved on the disk.
+        """
+        found = self.rows("SELECT id, payload FROM item ORDER BY position")
+        return self.locker.open("item", "payload", found)
+
+    def payload(self, position: int) -> bytes:
+        """Return one payload.
+
+        Raises:
+            InputError: there is no such position.
+            SealError: it was changed or moved on the disk.
+        """
+        found = self.rows("SELECT id, payload FROM item WHERE position = ?", position)
+        if not found:
+            raise InputError(f"the pool has {len(self)} items, none at {position}")
+        return self.locker.open("item", "payload", found)[0]
 
     def column(self, name: str) -> NDArray[np.int64]:
-        """Return gold, arm, answer, answered_in, summed or anchored by position, -1 if unknown."""
-        if name not in {"gold", "arm", "answer", "answered_in", "summed", "anchored"}:
+        """Return gold, arm, answer, answered_in, summed, anchored or rights; -1 if unknown.
+
+        By position. Shape (n,).
+        """
+        if name not in {"gold", "arm", "answer", "answered_in", "summed", "anchored", "rights"}:
             raise InputError(f"no column {name}")
         query = f"SELECT coalesce({name}, -1) FROM item ORDER BY position"  # noqa: S608  # checked
         return np.array([row[0] for row in self.rows(query)], dtype=np.int64)
@@ -176,12 +250,13 @@ class Pool:
 
     def recall(self, request: bytes) -> bytes | None:
         """Return the reply this request got before, if it is still remembered."""
-        rows = self.rows("SELECT reply FROM journal WHERE request = ?", request)
-        return bytes(rows[0][0]) if rows else None
+        rows = self.rows("SELECT request, reply FROM journal WHERE request = ?", request)
+        return self.locker.open("journal", "reply", rows)[0] if rows else None
 
     def remember(self, request: bytes, reply: bytes) -> None:
         """Journal the reply to a request; the oldest are forgotten."""
-        self.update("INSERT INTO journal VALUES (?, ?)", [(request, reply)])
+        (locked,) = self.locker.seal("journal", "reply", [(request, reply)])
+        self.update("INSERT INTO journal VALUES (?, ?)", [(request, locked)])
         self.update(
             "DELETE FROM journal WHERE rowid <= (SELECT max(rowid) FROM journal) - ?",
             [(_JOURNAL_LENGTH,)],
@@ -196,8 +271,21 @@ class Pool:
         """Keep a small value under this name."""
         self.update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
 
+    def window(self, sender: bytes, epoch: bytes) -> bytes | None:
+        """Return what was seen of a sender's envelopes, None for nothing."""
+        query = "SELECT window FROM replay WHERE sender = ? AND epoch = ?"
+        rows = self.rows(query, sender, epoch)
+        return bytes(rows[0][0]) if rows else None
+
+    def keep_window(self, sender: bytes, epoch: bytes, window: bytes) -> None:
+        """Keep what was seen of a sender's envelopes."""
+        self.update("INSERT OR REPLACE INTO replay VALUES (?, ?, ?)", [(sender, epoch, window)])
+
     def purge(self) -> int:
         """Delete every item and every answer; what was given away stays on the ledger.
+
+        A locked pool goes on with another data key: what a disk still holds of the old rows, in
+        blocks it no longer shows, nothing opens any more.
 
         Returns:
             How many items were deleted.
@@ -209,6 +297,10 @@ class Pool:
             self.update("DELETE FROM parcel", [()])
             for notes in PURGED:
                 self.update("DELETE FROM note WHERE name LIKE ?", [(notes + "%",)])
+            fresh = DataKey.generate(os.urandom) if self._secret is not None else None
+            if self._secret is not None:
+                self.rewrap(self._secret, key=fresh)
+        self.locker.key = fresh
         with _storing():
             # the write-ahead log holds copies of what was deleted
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

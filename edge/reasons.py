@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.device import scorer_of
 from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.pool import Pool
+from edge.scorer import scorer_of
 from edge.service import look
 from edge.serving_head import label_model_of
 from fieldvote.errors import InputError, UnavailableError
@@ -37,7 +37,7 @@ def explain_item(config: Path, name: str) -> list[Row]:
         payloads = pool.payloads()[place : place + 1]
         pins = dict(settings.python_functions)
         functions = compile_functions(task.functions, task.input, task.classes, pins=pins)
-        scores = scorer_of(task).score(model_inputs(payloads, task.input))
+        scores = scorer_of(task, pool).score(model_inputs(payloads, task.input))
         votes = functions.vote(
             items_of(payloads, task.input, scores.probabilities.astype(np.float64))
         )[0]

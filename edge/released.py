@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldvote.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class Released:
@@ -68,5 +70,16 @@ class Released:
 
     @staticmethod
     def from_note(note: bytes) -> "Released":
-        """Undo to_note."""
-        return Released(tuple(frozenset(held) for held in json.loads(note)))
+        """Undo to_note.
+
+        Raises:
+            StoreError: the note was changed: which items are in a sum is not known any more.
+        """
+        try:
+            sets = json.loads(note)
+        except (ValueError, RecursionError) as err:
+            raise StoreError("a note of released sums cannot be read; restore a backup") from err
+        for held in sets if isinstance(sets, list) else [None]:
+            if not isinstance(held, list) or not all(isinstance(name, str) for name in held):
+                raise StoreError("a note of released sums was changed; restore a backup")
+        return Released(tuple(frozenset(held) for held in sets))

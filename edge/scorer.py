@@ -1,22 +1,23 @@
 """The task's ONNX model on this device: probabilities and an embedding for each item.
 
-The backbone is frozen; what is learned sits on top of the embedding (:mod:`edge.learning`). Inputs
-and outputs are bound by name, so a model that calls them otherwise is refused when it is loaded.
+The backbone is frozen; what is learned sits on top of the embedding (:mod:`edge.learning`). Nothing
+reaches ONNX Runtime that :mod:`edge.model_guard` has not read first: inputs and outputs that are
+not exactly those of the task are refused there, with all that could cost more than a device has.
 """
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.model_guard.admission import Notes, admit
+from edge.model_guard.first_run import LARGEST_BATCH
+from edge.model_guard.rules import Wanted, check_model
+from edge.model_guard.session import open_session
 from fieldvote.errors import InputError, ShapeError, TaskError
+from fieldvote.task import Task
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-_BATCH = 512  # rows per run: large enough to amortise the call, small enough for a device
+_BATCH = LARGEST_BATCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,32 +36,32 @@ class Scores:
 class Scorer:
     """One loaded model; many devices of a rehearsal may share it."""
 
-    def __init__(self, model: bytes, *, names: tuple[str, str, str], where: str = "model") -> None:
-        """Load the model and check its names.
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        names: tuple[str, str, str],
+        where: str = "model",
+        width: int | None = None,
+        classes: int | None = None,
+    ) -> None:
+        """Check the model's file, then load it.
 
         Args:
             model: The ONNX file.
             names: Name of the input, of the probabilities and of the embedding.
             where: How to call the model in errors.
+            width: Features of an item, where that is known.
+            classes: How many probabilities there are, where that is known.
 
         Raises:
-            TaskError: the bytes are no model, or a name is not in it.
+            TaskError: the bytes are no model, or one that a device does not load.
         """
+        check_model(model, Wanted.backbone(names, width, classes), where=where)
         self._names, self._where = names, where
-        self._session = _load(model, where)
-        has_inputs = {value.name for value in self._session.get_inputs()}
-        has_outputs = {value.name for value in self._session.get_outputs()}
-        for kind, name, has in (
-            ("input", names[0], has_inputs),
-            ("output", names[1], has_outputs),
-            ("output", names[2], has_outputs),
-        ):
-            if name not in has:
-                raise TaskError(f"{where} has no {kind} '{name}'; it has {', '.join(sorted(has))}")
-        if len(has_inputs) > 1:
-            raise TaskError(f"{where} wants {len(has_inputs)} inputs; a task gives it one")
-        width = self._session.get_inputs()[0].shape[-1]
-        self.width: int | None = width if isinstance(width, int) else None
+        self._session = open_session(model, where)
+        declared = self._session.get_inputs()[0].shape[-1]
+        self.width: int | None = declared if isinstance(declared, int) else None
 
     def score(self, inputs: NDArray[np.float32]) -> Scores:
         """Return probabilities and embeddings of the inputs, in order.
@@ -95,7 +96,7 @@ class Scorer:
             binding.bind_output(self._names[2])
             self._session.run_with_iobinding(binding)
             probabilities, embeddings = binding.copy_outputs_to_cpu()
-        except Exception as err:  # as in _load
+        except Exception as err:  # as in edge.model_guard.session
             raise TaskError(
                 f"{self._where} does not run on {batch.shape} float32: {type(err).__name__}"
             ) from err
@@ -111,18 +112,22 @@ class Scorer:
         )
 
 
-def _load(model: bytes, where: str) -> "InferenceSession":
-    """Open a session with one thread: a device has other things to do."""
-    # the library would otherwise write an id of this machine into the user's cache and report it
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+def scorer_of(task: Task, notes: Notes) -> Scorer:
+    """Load a task's model, after a first run in a process of its own if this device is new to it.
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # onnxruntime's own errors share no public base class
-        raise TaskError(
-            f"{where} is not a model ONNX Runtime can load: {type(err).__name__}"
-        ) from err
+    Args:
+        task: Whose model.
+        notes: Where the device remembers which models it has let in.
+
+    Raises:
+        TaskError: the model is not one for this task, or did not pass its first run.
+    """
+    admit(task, notes)
+    names = (task.names.input, task.names.probabilities, task.names.embedding)
+    return Scorer(
+        task.model,
+        names=names,
+        where=task.names.file,
+        width=task.input.width,
+        classes=len(task.classes),
+    )

@@ -14,14 +14,14 @@ from fieldvote.records import (
 from fieldvote.task import Task
 from strategies.labeling import LabelModel
 
-SERVED = "served head"
+_SERVED = "served head of "  # and a family of tasks: another campaign counts its heads anew
 _LABEL_MODEL = "label model of "
 _OWN = "the task's own model"
 
 
 def served_by(pool: Pool) -> ServeRequest:
     """Return the head a device serves; the task's own model before it was given one."""
-    note = pool.note(SERVED)
+    note = pool.note(_served(pool))
     if note is None:
         return ServeRequest(round=0, serial=0, model=None)
     return decode(note, ServeRequest)
@@ -38,9 +38,14 @@ def take_up(pool: Pool, message: ServeRequest) -> tuple[ServeReply, Callable[[],
 
     def change() -> None:
         if serial != before.serial:
-            pool.keep_note(SERVED, encode(message))
+            pool.keep_note(_served(pool), encode(message))
 
     return ServeReply(round=message.round, serial=serial), change
+
+
+def _served(pool: Pool) -> str:
+    """Return what the note is called that holds the head."""
+    return _SERVED + (pool.note("task family") or b"").decode()
 
 
 def named(served: ServeRequest) -> str:

@@ -1,10 +1,13 @@
 """What a device needs to know about itself, read once from its TOML file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
-from fieldvote.errors import SettingsError
+from fieldvote.custody import CustodySettings
+from fieldvote.errors import InputError, SettingsError
 from fieldvote.settings import load_settings
+from privacy.sealing.rotation import DatedKey
 
 _KEY_DIGITS = 64
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -18,8 +21,8 @@ class FlowerSettings:
         superlink: Where the SuperLink listens, host:port.
         ca: Certificates in PEM that the SuperLink's is checked against.
         insecure: Whether to do without TLS; on loopback only, and without ca.
-        key: The node's private key, P-256 in SSH or PEM format; made if absent. Empty: flower.key
-            in the device's folder.
+        key: The node's private key, P-384 or P-256 in SSH or PEM format; made if absent. Empty:
+            flower.key in the device's folder.
     """
 
     superlink: str
@@ -39,6 +42,58 @@ class FlowerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings:
+    """How the device is known to its fleet; `fieldvote edge enroll` writes it.
+
+    Attributes:
+        registrar: Where the next certificate comes from, host:port.
+        fleet: The fleet's root certificate, in PEM.
+        certificate: The device's own and its intermediate's, in PEM; renewed by the running agent.
+    """
+
+    registrar: str
+    fleet: str = "fleet.pem"
+    certificate: str = "certificate.pem"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no place."""
+        host, _, port = self.registrar.rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(f"registrar: expected host:port, got '{self.registrar}'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """A public key of the desk that is good for a time.
+
+    Attributes:
+        key: 64 hexadecimal digits.
+        begins: From when on, as 2026-05-01T00:00Z; empty: always.
+        ends: Until when; empty: for good.
+    """
+
+    key: str
+    begins: str = ""
+    ends: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no key or no time."""
+        _check_key("key", self.key)
+        try:
+            self.dated()
+        except (ValueError, InputError) as err:
+            raise SettingsError(f"begins, ends: {err}") from err
+
+    def dated(self) -> DatedKey:
+        """Return the key with its times."""
+        return DatedKey(
+            public=bytes.fromhex(self.key),
+            begins=datetime.fromisoformat(self.begins) if self.begins else None,
+            ends=datetime.fromisoformat(self.ends) if self.ends else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """Settings of one device; paths in the file are relative to it.
 
@@ -47,10 +102,14 @@ class EdgeSettings:
         task: The installed task folder.
         labeling_key: Public key candidates are sealed to, 64 hexadecimal digits.
         desk_key: Public key answers are signed with, 64 hexadecimal digits.
+        labeling_keys: More keys of the desk, each with the time it is good for. Candidates are
+            sealed to the one that began last; labeling_key counts where none begins at a time.
+        desk_keys: More keys that may sign answers, each with the time it is good for.
+        custody: Which key locks the items on this device's disk.
         sketch_secret: File with the fleet's secret for sketches; the coordinator must not have it.
         socket: Where the agent listens; mode 0600. Empty: agent.sock in the folder.
-        trusted_keys: Public keys that may sign the task; empty trusts the folder as it is, and
-            takes no task over the wire.
+        root: File with the root metadata of the fleet's owner, as `fieldvote keys init` writes it.
+            Empty trusts the folder as it is, and takes no task over the wire.
         largest_bundle_bytes: Tasks that come over the wire and are larger are refused. Installing
             one takes about five times its size in memory for a moment.
         evaluates: Whether this device holds labels of its own and only evaluates.
@@ -58,6 +117,7 @@ class EdgeSettings:
             with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
         python_functions: The installed Python labeling functions this device runs: entry point and
             digest, as `fieldvote check` prints it. A task that names any other is refused.
+        enrolment: How the device is known to its fleet. Without it the device shows no certificate.
         flower: The device's place in a Flower fleet. Without it the agent answers on its socket
             only, where a stock SuperNode may stand.
     """
@@ -67,20 +127,22 @@ class EdgeSettings:
     labeling_key: str
     desk_key: str
     sketch_secret: str
+    labeling_keys: tuple[KeySettings, ...] = ()
+    desk_keys: tuple[KeySettings, ...] = ()
+    custody: CustodySettings = field(default_factory=CustodySettings)
     socket: str = ""
-    trusted_keys: tuple[str, ...] = ()
+    root: str = ""
     largest_bundle_bytes: int = 64 * 2**20
     evaluates: bool = False
     items: str = ""
     python_functions: tuple[tuple[str, str], ...] = ()
+    enrolment: EnrolmentSettings | None = None
     flower: FlowerSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse keys that are none."""
         for name, key in (("labeling_key", self.labeling_key), ("desk_key", self.desk_key)):
             _check_key(name, key)
-        for key in self.trusted_keys:
-            _check_key("trusted_keys", key)
         for name, digest in self.python_functions:
             _check_key(f"python_functions.{name}", digest)
         if self.largest_bundle_bytes < 1:
@@ -102,9 +164,17 @@ class EdgeSettings:
             settings,
             folder=beside(settings.folder),
             task=beside(settings.task),
+            root=beside(settings.root),
             sketch_secret=beside(settings.sketch_secret),
             socket=beside(settings.socket),
+            custody=settings.custody.beside(path.parent),
             items=beside(settings.items),
+            enrolment=settings.enrolment
+            and replace(
+                settings.enrolment,
+                fleet=beside(settings.enrolment.fleet),
+                certificate=beside(settings.enrolment.certificate),
+            ),
             flower=settings.flower
             and replace(
                 settings.flower,
@@ -112,6 +182,18 @@ class EdgeSettings:
                 key=beside(settings.flower.key or f"{settings.folder}/flower.key"),
             ),
         )
+
+    @property
+    def recipients(self) -> tuple[DatedKey, ...]:
+        """Whom candidates may be sealed to."""
+        own = DatedKey(public=bytes.fromhex(self.labeling_key))
+        return (*(key.dated() for key in self.labeling_keys), own)
+
+    @property
+    def answerers(self) -> tuple[DatedKey, ...]:
+        """Who may sign answers."""
+        own = DatedKey(public=bytes.fromhex(self.desk_key))
+        return (*(key.dated() for key in self.desk_keys), own)
 
     @property
     def socket_path(self) -> Path:

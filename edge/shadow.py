@@ -2,14 +2,14 @@
 
 Rules it keeps:
 
-- The functions are those a trusted key signed together with every other file of this device's own
+- The functions are those the owner signed together with every other file of this device's own
   task: a release changes functions and nothing else.
 - They vote on items whose votes by the present functions are in a sum already, so that old and new
   are compared on the same items, and an item is in each sum of a version once.
 - A version that was summed is not summed again, whoever asks and however often.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts
 from edge.delta import VoteDelta, anchor_delta, vote_delta
-from edge.install import checked
 from edge.items import items_of, model_inputs
 from edge.labeling import CompiledFunctions, Items, compile_functions
 from edge.pool import Pool
 from edge.sums import enter, released
+from edge.trust import Trust
 from fieldvote.errors import SignatureError
 from fieldvote.functions import LabelingFunction, Source
 from fieldvote.releases import TrialReply, TrialRequest
@@ -55,11 +55,7 @@ class Shadow:
 
 
 def proposed(
-    files: Mapping[str, bytes],
-    request: TrialRequest,
-    *,
-    trusted: Collection[bytes],
-    newest: int | None,
+    files: Mapping[str, bytes], request: TrialRequest, *, trust: Trust | None
 ) -> Task | None:
     """Return the task a trial is about, if its owner signed it; None if it is not newer.
 
@@ -67,24 +63,16 @@ def proposed(
 
     Args:
         files: The device's own task.
-        request: Brings the functions and the manifest.
-        trusted: Public keys that may sign.
-        newest: The highest version that was ever installed here.
+        request: Brings the functions and the targets that sign them.
+        trust: Says who may sign.
 
     Raises:
-        SignatureError: no trusted key signed these functions with the device's other files.
+        SignatureError: the owner did not sign these functions with the device's other files.
         TaskError: the functions are not of this task.
     """
-    if not trusted:
-        raise SignatureError("no trusted_keys are set, so no functions are tried")
-    new = checked(
-        {**files, FUNCTIONS_FILE: request.functions},
-        request.manifest,
-        trusted=trusted,
-        where="the release",
-    )
-    is_newer = newest is None or (new.version is not None and new.version > newest)
-    return new.task if is_newer else None
+    if trust is None:
+        raise SignatureError("no root is set, so no functions are tried")
+    return trust.proposed(request.targets, {**files, FUNCTIONS_FILE: request.functions})
 
 
 def nothing_new(request: TrialRequest) -> TrialReply:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from edge.agent_parts import AgentParts
 from edge.selection import unpack_offers
 from fieldvote.records import CollectReply, CollectRequest, SealedItem
+from fieldvote.rights import Rights
 
 
 def ship_granted(
@@ -21,7 +22,8 @@ def ship_granted(
     offered = unpack_offers(pool.note("offers") or b"")
     sealed: list[SealedItem] = []
     shipped: list[tuple[int, int]] = []
-    payloads, arms = pool.payloads() if message.grants else [], pool.column("arm")
+    arms = pool.column("arm")
+    levels = pool.column("rights")
     for item in dict.fromkeys(message.grants):
         place = position.get(item)
         if place is None or item not in offered:
@@ -31,7 +33,12 @@ def ship_granted(
             # the first envelope is on its way; the same request again gets it from the journal
             sealed.append(SealedItem(item=item, envelope=b"", refusal="ShippedBefore"))
             continue
-        candidate = parts.outbox.ship(item, payloads[place])
+        candidate = parts.outbox.ship(
+            item,
+            pool.payload(place),
+            rights=tuple(Rights)[levels[place]],
+            round_number=message.round,
+        )
         sealed.append(candidate)
         if candidate.envelope:
             shipped.append((place, offered[item]))

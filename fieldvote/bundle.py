@@ -1,7 +1,11 @@
-"""A signed task folder as one run of bytes, to be carried in pieces and named by its hash.
+"""Files as one run of bytes, to be carried in pieces and named by their hash: a signed task, news.
 
 Layout: `[format, [[name, content], ...]]` in msgpack, names sorted. The same files are always the
 same bytes, so a bundle's SHA-256 is its name, and whoever holds a part of it knows of what.
+
+A task's bundle holds its files and the targets that sign them. Timestamp and snapshot are not in
+it: what is signed anew every few days must not rename what takes half an hour to arrive. They are
+news, which travel before it; and files that a device has already may be left out of a bundle.
 
 Reading checks shape, not truth: who signed, and whether it is a task at all, is for the caller.
 Names are plain file names, so nothing read here can point outside the folder it is written to.
@@ -17,17 +21,25 @@ import msgpack
 from fieldvote.errors import InputError, TaskError, WireError
 from fieldvote.task import Task
 
-MANIFEST_FILE = "manifest.sig"
+TARGETS_FILE = "targets.msgpack"
+SNAPSHOT_FILE = "snapshot.msgpack"
+TIMESTAMP_FILE = "timestamp.msgpack"
+ROOT_FILE = "root.msgpack"
+ROOT_SUFFIX = ".root.msgpack"
+"""And the root's version before it."""
+
+DIRECTORY_FILE = "directory"
+DIRECTORY_METADATA = "directory.msgpack"
 NAME_BYTES = 32
 _FORMAT = 1
-_MOST_FILES = 16
+_MOST_FILES = 128
 _MOST_CHARS = 128
 _VOCABULARY = "vocabulary/"  # no task file has a slash in its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A packed task folder.
+    """Packed files.
 
     Attributes:
         name: SHA-256 of the content.
@@ -49,8 +61,8 @@ class Bundle:
         Raises:
             InputError: a name is no plain file name, or there are too many files.
 
-        >>> bundle = Bundle.of({"task.toml": b"x", "manifest.sig": b"y"})
-        >>> unpack(bundle.content) == {"task.toml": b"x", "manifest.sig": b"y"}
+        >>> bundle = Bundle.of({"task.toml": b"x", "targets.msgpack": b"y"})
+        >>> unpack(bundle.content) == {"task.toml": b"x", "targets.msgpack": b"y"}
         True
         """
         if len(files) > _MOST_FILES:
@@ -63,21 +75,21 @@ class Bundle:
 
     @staticmethod
     def load(folder: Path) -> "Bundle | None":
-        """Pack a task folder with its manifest; None where nobody has signed it.
+        """Pack a task folder with what signs it; None where nobody has.
 
         Raises:
             TaskError: the folder holds no task, or cannot be read.
         """
         files = Task.files(folder)
         try:
-            manifest = (folder / MANIFEST_FILE).read_bytes()
+            targets = (folder / TARGETS_FILE).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as err:
             raise TaskError(
-                f"{folder}/{MANIFEST_FILE}: cannot be read ({err.strerror or err})"
+                f"{folder}/{TARGETS_FILE}: cannot be read ({err.strerror or err})"
             ) from err
-        return Bundle.of({**files, MANIFEST_FILE: manifest})
+        return Bundle.of({**files, TARGETS_FILE: targets})
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
@@ -108,21 +120,31 @@ def unpack(content: bytes) -> dict[str, bytes]:
 def signed_content(
     files: Mapping[str, bytes], where: str, *, vocabulary: Callable[[str], str]
 ) -> dict[str, bytes]:
-    """Return what a task's manifest signs: its files, and the vocabularies its policy relies on.
+    """Return what a task's targets name: its files, and the vocabularies its policy relies on.
 
     The digest of each vocabulary stands as if it were a file: with other words allowed out, the
     same task would be another promise.
 
     Args:
-        files: The files of a task, without a manifest.
+        files: The files of a task, and nothing beside them.
         where: Where they came from, for messages.
         vocabulary: Name of a locale to the digest of its words.
 
     Raises:
         TaskError: the files are no task.
     """
-    locales = Task.parse(files, where).policy.candidates.locales
-    return {**files, **{_VOCABULARY + name: vocabulary(name).encode() for name in locales}}
+    return {**files, **vocabulary_content(Task.parse(files, where), vocabulary)}
+
+
+def vocabulary_content(task: Task, vocabulary: Callable[[str], str]) -> dict[str, bytes]:
+    """Return what stands in a task's targets for the vocabularies that come with the program."""
+    locales = task.policy.candidates.shipped_locales
+    return {_VOCABULARY + name: vocabulary(name).encode() for name in locales}
+
+
+def is_vocabulary(path: str) -> bool:
+    """Return whether a signed path stands for a vocabulary, and is no file of a task."""
+    return path.startswith(_VOCABULARY)
 
 
 def _pack(files: Mapping[str, bytes]) -> bytes:

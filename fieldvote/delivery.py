@@ -36,9 +36,11 @@ class BundleReply:
         have: Bytes from the start that need not be sent again.
         installed: Whether the device serves this bundle's task.
         refusal: Why it takes no more of it; empty while it does.
+        missing: Files the bundle leaves out that the device does not hold.
     """
 
     bundle: bytes
     have: int
     installed: bool
     refusal: str
+    missing: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Heads on the wire: the model that is learned, and what is asked about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fieldvote.codec import FloatVector, IntVector
 
@@ -128,11 +128,13 @@ class ServeRequest:
         round: The round that made it.
         serial: Counts up with every head that is rolled out or taken back.
         model: The head; None for what the task's own model says.
+        order: All this as the online role signed it; empty where no keys are used.
     """
 
     round: int
     serial: int
     model: HeadModel | None
+    order: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

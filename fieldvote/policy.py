@@ -5,7 +5,18 @@
     [candidates]                 what of an item is shown to those who label
     redaction = "strict"
     locales = ["en"]
+    unmarked = "ship"            what may be done with an item whose source says nothing
     keep = { speed = 1 }         fields that may leave, and to how many decimals
+
+    [candidates.fields]          fields that may leave in another way, see fieldvote.field_rules
+    age = { kind = "age", width = 5 }
+
+    [candidates.vocabularies]    files of this task, made by `fieldvote vocabulary build`
+    de = "de.vocabulary"
+
+    [candidates.tagger]          a model of this task that finds names; it only ever adds
+    file = "tagger.onnx"
+    kinds = ["PERSON", "ORG"]
 
     [limits]                     what one device gives away at most
     candidates = 200
@@ -19,17 +30,42 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from fieldvote.errors import SettingsError
+from fieldvote.field_rules import FieldRule, check_decimals
+from fieldvote.rights import Rights
 from fieldvote.settings import check_names
 
-_MOST_DECIMALS = 12
+_MOST_KINDS = 64
 
 
 class RedactionMode(Enum):
     """How a candidate is masked before it may leave."""
 
+    BALANCED = "balanced"
+    HIGH = "high"
     STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggerPolicy:
+    """A model of the task folder that points at names in a text.
+
+    Attributes:
+        file: Name of the ONNX file.
+        kinds: What its outputs after the first stand for, in order; the first is "nothing".
+    """
+
+    file: str
+    kinds: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """A file of the folder that is signed, and kinds to tell apart."""
+        check_file(self.file, "file")
+        check_names(self.kinds, "kinds", least=1)
+        if len(self.kinds) > _MOST_KINDS:
+            raise SettingsError(f"kinds: expected at most {_MOST_KINDS}, got {len(self.kinds)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +75,49 @@ class CandidatePolicy:
     Attributes:
         redaction: How texts are masked.
         locales: Languages whose rules and vocabulary apply.
+        unmarked: What may be done with an item whose source says nothing about it.
         keep: Fields of a row that may leave, and the decimals each is rounded to; negative rounds
-            to tens, hundreds and so on. What is not listed stays.
+            to tens, hundreds and so on. What is not listed here or in fields stays.
+        fields: Fields of a row that may leave, and what of them.
+        vocabularies: Locale and the file of the task folder with its words; a locale without one
+            has the vocabulary that comes with the program.
+        tagger: A model that adds to what is masked.
     """
 
     redaction: RedactionMode = RedactionMode.STRICT
     locales: tuple[str, ...] = ("en",)
+    unmarked: Rights = Rights.SHIP
     keep: tuple[tuple[str, int], ...] = ()
+    fields: tuple[tuple[str, FieldRule], ...] = ()
+    vocabularies: tuple[tuple[str, str], ...] = ()
+    tagger: TaggerPolicy | None = None
 
     def __post_init__(self) -> None:
-        """At least one locale, and decimals a float can have."""
+        """At least one locale, one rule for a field, and files that can be told apart."""
         check_names(self.locales, "locales", least=1)
         for name, decimals in self.keep:
-            if abs(decimals) > _MOST_DECIMALS:
-                raise SettingsError(f"keep.{name}: expected -12 to 12 decimals, got {decimals}")
+            check_decimals(decimals, f"keep.{name}")
+        kept = dict(self.keep)
+        for name, _ in self.fields:
+            if name in kept:
+                raise SettingsError(f"fields.{name}: keep names this field too; one rule for each")
+        for locale, file in self.vocabularies:
+            check_file(file, f"vocabularies.{locale}")
+            if locale not in self.locales:
+                raise SettingsError(f"vocabularies.{locale}: is not one of the locales")
+        check_names(self.files, "vocabularies and tagger", least=0)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the task folder that this policy names."""
+        own = tuple(file for _, file in self.vocabularies)
+        return own if self.tagger is None else (*own, self.tagger.file)
+
+    @property
+    def shipped_locales(self) -> tuple[str, ...]:
+        """The locales whose vocabulary comes with the program."""
+        own = dict(self.vocabularies)
+        return tuple(locale for locale in self.locales if locale not in own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +169,9 @@ class Policy:
     candidates: CandidatePolicy = CandidatePolicy()
     limits: Limits = Limits()
     rounds: RoundPolicy = RoundPolicy()
+
+
+def check_file(file: str, key: str) -> None:
+    """Raise SettingsError for what is no plain name of a file in the task folder."""
+    if Path(file).name != file or file in ("", ".."):
+        raise SettingsError(f"{key}: expected a file name in the task folder, got '{file}'")

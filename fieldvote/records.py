@@ -29,11 +29,6 @@ from fieldvote.releases import TrialReply, TrialRequest
 
 DeviceId = NewType("DeviceId", int)
 
-# What binds an envelope to its purpose; the digest of the task, and for candidates the item,
-# follow.
-CANDIDATE_CONTEXT = b"fieldvote candidate"
-ANSWER_CONTEXT = b"fieldvote answer"
-
 ARM_CHOSEN = 0  # picked by the acquisition strategy
 ARM_RANDOM = 1  # picked at random among a device's unlabeled items
 ARM_SEED = 2  # the first random label of a device
@@ -41,9 +36,17 @@ ARM_SEED = 2  # the first random label of a device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelloRequest:
-    """Who are you? Asked once, before a device takes part."""
+    """Who are you? Asked before a device takes part, and whenever there is news.
+
+    Attributes:
+        campaign: Who asks.
+        challenge: 32 random bytes to be signed, where a device must show its certificate.
+        news: What is new of the fleet's roles, as a bundle; empty where no keys are used.
+    """
 
     campaign: str
+    challenge: bytes = b""
+    news: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,9 @@ class HelloReply:
         items: Size of its pool.
         signing_key: Public Ed25519 key its envelopes are signed with.
         sealing_key: Public X25519 key answers are sealed to.
+        certificate: What its fleet says of these keys, in PEM; empty where it is not enrolled.
+        proof: Signature that the certificate is its own; empty where no challenge was sent.
+        version: The newest its owner signed that was ever installed; 0 where no root is set.
     """
 
     task: str
@@ -63,6 +69,9 @@ class HelloReply:
     items: int
     signing_key: bytes
     sealing_key: bytes
+    certificate: bytes = b""
+    proof: bytes = b""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

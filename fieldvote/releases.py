@@ -1,6 +1,6 @@
 """What is said while a new version of the labeling functions is tried in shadow.
 
-A release differs from its task in the functions alone, so the manifest and the functions are all
+A release differs from its task in the functions alone, so the targets and the functions are all
 that travels: a device has the rest, and the signature is over the whole.
 """
 
@@ -16,13 +16,13 @@ class TrialRequest:
     Attributes:
         round: Number of the release.
         task: Digest of the task the functions are compared with.
-        manifest: What the owner signed of the next task.
+        targets: What the owner signed of the next task.
         functions: Its functions.toml; every other file is the device's own.
     """
 
     round: int
     task: str
-    manifest: bytes
+    targets: bytes
     functions: bytes
 
 

@@ -33,6 +33,8 @@ from fieldvote.errors import InputError, SettingsError, nearest
 
 T = TypeVar("T")
 
+_LONGEST_QUOTED = 128
+
 _WORDS = {
     bool: "true or false",
     int: "an integer",
@@ -77,6 +79,8 @@ def parse_toml(content: bytes, where: str) -> dict[str, object]:
         raise SettingsError(f"{where}: not valid TOML: {err}") from err
     except RecursionError as err:
         raise SettingsError(f"{where}: not valid TOML: nested too deeply") from err
+    except ValueError as err:
+        raise SettingsError(f"{where}: not valid TOML: a number that nobody counts to") from err
 
 
 def parse_settings(mapping: Mapping[str, object], cls: type[T], where: str) -> T:
@@ -138,8 +142,10 @@ def _read_dataclass(value: object, cls: type, where: str, path: str) -> object:
     hints, fields = _described(cls)
     for key in value:
         if key not in fields:
-            hint = nearest(str(key), fields)
-            raise SettingsError(f"{where}: unknown key '{_join(path, key)}'; {hint}")
+            # a key is quoted as far as a person would have written one
+            hint = nearest(str(key)[:_LONGEST_QUOTED], fields)
+            said = _join(path, key)[:_LONGEST_QUOTED]
+            raise SettingsError(f"{where}: unknown key '{said}'; {hint}")
     arguments = {}
     for key, each in fields.items():
         if key in value:

@@ -6,12 +6,14 @@
     functions.toml    [[function]] tables, see fieldvote.functions
     policy.toml       what may leave and what it may cost, see fieldvote.policy
     model.onnx        the frozen model; its name is set in task.toml
+    golden.msgpack    what it answers to made-up inputs: where task.toml names it
+    de.vocabulary     words that may leave, and a tagger of names: where policy.toml names them
 
-The same four files, as bytes, are what a manifest signs: `Task.files` reads them, `Task.parse`
-turns them into a task wherever they came from, and `Task.digest` names them.
+The same files, as bytes, are what is signed: `Task.files` reads them, `Task.parse` turns them into
+a task wherever they came from, and `Task.digest` names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -81,19 +83,33 @@ class ModelNames:
         input: Takes (n, width) float32.
         probabilities: Gives (n, k), rows sum to 1.
         embedding: Gives (n, d), what heads are trained on.
+        golden: Name of the file with what it must answer, see edge.model_guard.golden; may be none.
     """
 
     file: str = "model.onnx"
     input: str = "input"
     probabilities: str = "probabilities"
     embedding: str = "embedding"
+    golden: str = ""
 
     def __post_init__(self) -> None:
-        """The model must lie in the folder that is signed."""
-        if Path(self.file).name != self.file or self.file in ("", ".."):
-            raise SettingsError(f"file: expected a file name in the task folder, got '{self.file}'")
-        if self.file in (TASK_FILE, FUNCTIONS_FILE, POLICY_FILE):
-            raise SettingsError(f"file: '{self.file}' is not a model")
+        """The model must lie in the folder that is signed, and so must what it has to answer."""
+        for what, name in (("file", self.file), ("golden", self.golden)):
+            if what == "golden" and not name:
+                continue
+            if Path(name).name != name or name in ("", ".."):
+                raise SettingsError(
+                    f"{what}: expected a file name in the task folder, got '{name}'"
+                )
+            if name in (TASK_FILE, FUNCTIONS_FILE, POLICY_FILE):
+                raise SettingsError(f"{what}: '{name}' is not a model")
+        if self.golden == self.file:
+            raise SettingsError(f"golden: '{self.golden}' is the model itself")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the task folder that belong to the model."""
+        return (self.file, self.golden) if self.golden else (self.file,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +145,12 @@ class Task:
         functions: The labeling functions, in the order of vote columns; m of them.
         policy: What may leave a device.
         model: The ONNX file, as bytes.
+        vocabularies: Of each locale that brings its own words, their file.
+        tagger: The ONNX file of the tagger; empty where there is none.
         digest: SHA-256 over all files, hex; two tasks are the same where their digests are.
         family: The same over all files but the functions: what every release of a task shares.
+        policy_digest: SHA-256 over the policy's file, hex; envelopes name it.
+        golden: What the model has to answer, as bytes; empty where nobody said.
     """
 
     name: str
@@ -142,6 +162,10 @@ class Task:
     model: bytes = field(repr=False)
     digest: str
     family: str
+    policy_digest: str
+    vocabularies: Mapping[str, bytes] = field(repr=False, default_factory=dict)
+    tagger: bytes = field(repr=False, default=b"")
+    golden: bytes = field(repr=False, default=b"")
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -160,7 +184,7 @@ class Task:
 
     @staticmethod
     def files(folder: Path) -> dict[str, bytes]:
-        """Return the files of a task by name: what a manifest signs, and nothing beside them.
+        """Return the files of a task by name: what is signed, and nothing beside them.
 
         Raises:
             SettingsError: task.toml does not say where the model is.
@@ -169,9 +193,10 @@ class Task:
         if not folder.is_dir():
             raise TaskError(f"{folder}: no such folder; 'fieldvote new {folder}' makes one")
         task = _read(folder, TASK_FILE)
-        model = _parse_task_file(task, str(folder)).model.file
-        others = {name: _read(folder, name) for name in (FUNCTIONS_FILE, POLICY_FILE, model)}
-        return {TASK_FILE: task, **others}
+        model = _parse_task_file(task, str(folder)).model.files
+        others = {name: _read(folder, name) for name in (FUNCTIONS_FILE, POLICY_FILE, *model)}
+        named = _parse_policy(others[POLICY_FILE], str(folder)).candidates.files
+        return {TASK_FILE: task, **others, **{name: _read(folder, name) for name in named}}
 
     @staticmethod
     def parse(files: Mapping[str, bytes], where: str) -> "Task":
@@ -186,12 +211,11 @@ class Task:
             TaskError: A file is missing or left over, or two of them contradict each other.
         """
         said = _parse_task_file(_take(files, TASK_FILE, where), where)
-        expected = {TASK_FILE, FUNCTIONS_FILE, POLICY_FILE, said.model.file}
-        if surplus := sorted(set(files) - expected):
+        policy = _parse_policy(_take(files, POLICY_FILE, where), where)
+        expected = (TASK_FILE, FUNCTIONS_FILE, POLICY_FILE, *said.model.files)
+        if surplus := sorted(set(files) - {*expected, *policy.candidates.files}):
             raise TaskError(f"{where}: '{surplus[0]}' is no file of this task")
-        place = f"{where}/{POLICY_FILE}"
-        policy = parse_settings(parse_toml(_take(files, POLICY_FILE, where), place), Policy, place)
-        _check_policy(policy, said.input, place)
+        _check_policy(policy, said.input, f"{where}/{POLICY_FILE}", taken=expected)
         functions = parse_functions(
             _take(files, FUNCTIONS_FILE, where),
             f"{where}/{FUNCTIONS_FILE}",
@@ -199,6 +223,7 @@ class Task:
             fields=said.input.field_names,
         )
         model = _take(files, said.model.file, where)
+        candidates = policy.candidates
         return Task(
             name=said.name,
             classes=said.classes,
@@ -209,6 +234,12 @@ class Task:
             model=model,
             digest=digest_files(files),
             family=digest_files({n: held for n, held in files.items() if n != FUNCTIONS_FILE}),
+            policy_digest=sha256(files[POLICY_FILE]).hexdigest(),
+            vocabularies={
+                locale: _take(files, file, where) for locale, file in candidates.vocabularies
+            },
+            tagger=_take(files, candidates.tagger.file, where) if candidates.tagger else b"",
+            golden=_take(files, said.model.golden, where) if said.model.golden else b"",
         )
 
 
@@ -235,14 +266,27 @@ def _parse_task_file(content: bytes, where: str) -> _TaskFile:
     return parse_settings(parse_toml(content, place), _TaskFile, place)
 
 
-def _check_policy(policy: Policy, given: Input, place: str) -> None:
-    """Raise TaskError where the policy names what the input does not have."""
-    for name, _ in policy.candidates.keep:
+def _parse_policy(content: bytes, where: str) -> Policy:
+    """Read policy.toml."""
+    place = f"{where}/{POLICY_FILE}"
+    return parse_settings(parse_toml(content, place), Policy, place)
+
+
+def _check_policy(policy: Policy, given: Input, place: str, *, taken: Collection[str]) -> None:
+    """Raise TaskError where the policy names what the task does not have, or has otherwise."""
+    candidates = policy.candidates
+    named = [("keep", name) for name, _ in candidates.keep]
+    for table, name in [*named, *(("fields", name) for name, _ in candidates.fields)]:
         if given.field_names is None:
-            raise TaskError(f"{place}: candidates.keep.{name}: a text has no fields to keep")
+            raise TaskError(f"{place}: candidates.{table}.{name}: a text has no fields to keep")
         if name not in given.field_names:
             hint = nearest(name, given.field_names)
-            raise TaskError(f"{place}: candidates.keep.{name}: no such field; {hint}")
+            raise TaskError(f"{place}: candidates.{table}.{name}: no such field; {hint}")
+    if candidates.files and given.field_names is not None:
+        raise TaskError(f"{place}: candidates: a row of numbers has no vocabulary and no tagger")
+    for file in candidates.files:
+        if file in taken:
+            raise TaskError(f"{place}: candidates: '{file}' is another file of this task")
 
 
 def _take(files: Mapping[str, bytes], name: str, where: str) -> bytes:

@@ -7,14 +7,13 @@ so a scenario and a seed mean the same items on every machine.
 
 import os
 import sys
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldvote.array_errors import UNREADABLE
 from fieldvote.errors import DataError, InputError, MissingExtraError, nearest
 from fieldvote.rng import stream
 from simulations.archives import HAR, SMS, UCI, Archive, Arrays, cache_folder, fetch, keep
@@ -103,20 +102,16 @@ def read_arrays(file: Path) -> Arrays:
     try:
         # opened here: NumPy forgets to close a file that is not an archive after all
         with file.open("rb") as body, np.load(body, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        BadZipFile,
-        zlib.error,
-        AttributeError,
-        TypeError,
-    ) as err:
+            arrays = {key: archive[key] for key in archive.files}
+    except UNREADABLE as err:
         raise DataError(
             f"{file}: not an .npz archive of plain arrays; write it with numpy.savez(file, "
             "X=..., y=..., device=...)"
         ) from err
+    # of a member that is no array NumPy returns the bytes
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise DataError(f"{file}: a member is no array; write it with numpy.savez")
+    return arrays
 
 
 def _integers(arrays: Arrays, key: str, file: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:

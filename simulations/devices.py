@@ -18,6 +18,7 @@ from fieldvote.records import DeviceId
 from fieldvote.rng import keyed_entropy, stream
 from privacy.dp import Ledger, Limits
 from privacy.sealing import SealingKey, SigningKey
+from privacy.sealing.rotation import DatedKey
 from simulations.population import Population, device_id, payloads_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -72,7 +73,10 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
         redactor=shared.redactor,
         vocabulary=shared.vocabulary,
         signer=SigningKey.generate(keyed_entropy(seed, "signing key", number)),
-        recipient=Recipient(labeling_key=desk.labeling.public, context=shared.task.family.encode()),
+        recipient=Recipient(
+            labeling_keys=(DatedKey(public=desk.labeling.public),), now=lambda: NOON
+        ),
+        entropy=keyed_entropy(seed, "noise of fields", number),
     )
     agent = Agent(
         AgentParts(
@@ -82,7 +86,7 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
             functions=shared.functions,
             outbox=outbox,
             sealing_key=SealingKey.generate(keyed_entropy(seed, "sealing key", number)),
-            desk_key=desk.signing.public,
+            desk_keys=(DatedKey(public=desk.signing.public),),
             sketch_seed=int.from_bytes(keyed_entropy(seed, "fleet secret")(8), "big"),
             evaluates=evaluates,
             rng=lambda purpose, round_number: stream(seed, purpose, number, round_number),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.items import row_payload, text_payload
 from edge.labeling import CompiledFunctions, compile_functions
+from edge.redaction import redaction_of
 from edge.scorer import Scorer
 from fieldvote.errors import InputError
 from fieldvote.records import DeviceId
@@ -96,13 +97,13 @@ def populate(scenario: Scenario, seed: int) -> Population:
     )
     _check_fits(task, dataset)
     names = (task.names.input, task.names.probabilities, task.names.embedding)
-    locales = task.policy.candidates.locales
+    redactor, vocabulary = redaction_of(task)
     shared = Shared(
         task=task,
         scorer=Scorer(task.model, names=names, where=task.names.file),
         functions=compile_functions(task.functions, task.input, task.classes),
-        redactor=Redactor(mode=task.policy.candidates.redaction.value, locales=locales),
-        vocabulary=Vocabulary.load(locales[0]),
+        redactor=redactor,
+        vocabulary=vocabulary,
     )
     return Population(
         scenario=scenario, seed=seed, dataset=dataset, held_out=held_out, shared=shared

@@ -12,7 +12,9 @@ from edge.items import items_of, model_inputs
 from fieldvote.errors import InputError, nearest
 from fieldvote.portions import PORTION_KINDS
 from fieldvote.records import MaskedItem
-from privacy.pii import FieldPolicy, KeptField, Vocabulary, mask_fields
+from fieldvote.rng import keyed_entropy
+from privacy.pii import FieldPolicy, Vocabulary, mask_fields
+from privacy.pii.fields import read_fields
 from simulations.dataset import Dataset
 from simulations.engines.in_process import in_process
 from simulations.engines.seam import Account, Carry, Engine
@@ -185,21 +187,20 @@ def _stage(population: Population) -> _Stage:
 def _reader(population: Population) -> Callable[[MaskedItem], int]:
     """Return what an annotator answers from a masked item: read it, and sometimes slip."""
     dataset, task = population.dataset, population.shared.task
+    policy = FieldPolicy.of(task.policy.candidates)
     trains = ~population.held_out[dataset.device]
     labels = dataset.labels[trains]
     if dataset.texts is not None:
         texts = [text for text, train in zip(dataset.texts, trains, strict=True) if train]
         reader: TextReader | RowReader = TextReader(texts, labels)
     else:
-        policy = FieldPolicy(
-            keep=tuple(KeptField(name, d) for name, d in task.policy.candidates.keep)
-        )
+        noise = keyed_entropy(population.seed, "noise of the reader")
         assert dataset.features is not None  # noqa: S101  # a data set has one of the two
         reader = RowReader(
             dataset.features[trains],
             labels,
             names=dataset.feature_names,
-            mask=lambda names, values: mask_fields(names, values, policy),
+            mask=lambda names, values: mask_fields(names, values, policy, noise),
         )
     annotator = ErringAnnotator(
         reader,
@@ -209,8 +210,8 @@ def _reader(population: Population) -> Callable[[MaskedItem], int]:
     )
 
     def read(item: MaskedItem) -> int:
-        fields = zip(item.names, item.values, strict=True)
-        content = item.text or tuple((name, float(v) if v else None) for name, v in fields)
+        shown = tuple(zip(item.names, item.values, strict=True))
+        content = item.text or read_fields(shown, policy)
         return annotator.answer(Shown(item_id=item.item, content=content))
 
     return read

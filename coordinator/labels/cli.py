@@ -1,7 +1,6 @@
 """`fieldvote labels`: the desk, and what becomes of answers and of votes."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,19 +17,48 @@ _CONFIG, _KEYS = Path("coordinator.toml"), Path("desk")
 
 
 @app.command()
-def keys(folder: Keys = _KEYS, as_json: AsJson = False) -> None:
-    """Make the desk's keys, and print what devices need of them.
+def keys(
+    folder: Keys = _KEYS,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make the next keys; those before stay for a while.")
+    ] = False,
+    overlap_days: Annotated[
+        int, typer.Option("--overlap-days", help="How long those before stay good.", min=1)
+    ] = 30,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Lock the keys by a passphrase, which is asked for.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the desk's keys, or change them, and print what devices need of them.
 
     Example: fieldvote labels keys --keys desk
     """
-    from coordinator.labels.terminal import make_keys
+    from coordinator.labels.key_words import change_keys, first_keys
 
-    public = make_keys(folder, os.urandom)
-    if as_json:
-        typer.echo(json.dumps(public, indent=2))
-        return
-    for name, value in public.items():
-        typer.echo(f'{name} = "{value}"')
+    made = (
+        change_keys(folder, days=overlap_days, locked=locked)
+        if rotate
+        else first_keys(folder, locked=locked)
+    )
+    typer.echo(json.dumps(made.to_json(), indent=2) if as_json else made.to_toml())
+
+
+@app.command()
+def retire(
+    key: Annotated[str, typer.Argument(help="An older key's id; else all whose end came.")] = "",
+    folder: Keys = _KEYS,
+) -> None:
+    """Delete the desk's older keys whose end has come, or one of them at once.
+
+    Example: fieldvote labels retire --keys desk
+    """
+    from datetime import UTC, datetime
+
+    from coordinator.labels.desk_keys import retire_keys
+
+    gone = retire_keys(folder, now=datetime.now(UTC), named=key)
+    typer.echo(f"{len(gone)} older keys deleted: {', '.join(gone) or 'none'}")
 
 
 @app.command()

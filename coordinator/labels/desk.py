@@ -4,9 +4,10 @@ This is the only place that holds the labeling key. In a deployment it runs wher
 label are, not where the store is: a stolen store tells nothing without this key.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -16,8 +17,6 @@ from coordinator.store.campaign import Store
 from coordinator.store.rows import Annotation, KnownDevice, StoredCandidate, StoredLabel
 from fieldvote.errors import InputError, SealError, SignatureError, WireError
 from fieldvote.records import (
-    ANSWER_CONTEXT,
-    CANDIDATE_CONTEXT,
     Answer,
     DeviceId,
     MaskedItem,
@@ -25,6 +24,9 @@ from fieldvote.records import (
     encode,
 )
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+from privacy.sealing.context import Marks, Purpose, Scope
+from privacy.sealing.envelope import marks_of
+from privacy.sealing.replay import Numbering
 
 
 class Annotator(Protocol):
@@ -43,15 +45,23 @@ class Labeling(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskKeys:
-    """The two keys of the desk.
+    """The keys of the desk.
 
     Attributes:
         labeling: Opens candidates.
         signing: Signs answers.
+        older: Open candidates that were sealed before the key was changed; newest first.
+        names: Other keys that sign, or did: what people were called by them, they still are.
     """
 
     labeling: SealingKey
     signing: SigningKey
+    older: tuple[SealingKey, ...] = ()
+    names: tuple[SigningKey, ...] = ()
+
+    def pseudonyms(self, name: str) -> frozenset[str]:
+        """Return everything the store may call an annotator."""
+        return frozenset(pseudonym(name, key) for key in (self.signing, *self.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,7 @@ class Desk:
         settings: CampaignSettings,
         task: str,
         classes: int,
+        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Seat annotators.
 
@@ -89,10 +100,12 @@ class Desk:
             task: Digest of the task's family; envelopes of another task do not open, those of a
                 release before do.
             classes: k; an answer is below it.
+            entropy: Draws the epoch that this desk's answers are numbered in.
         """
         self._keys = keys
+        self._numbers = Numbering(entropy)
         self._seats = seats
-        self._task = task.encode()
+        self._family = task
         self._classes = classes
         self._settings = settings
 
@@ -115,34 +128,35 @@ class Desk:
             InputError: an answer names no class; the item waits for another.
         """
         devices = store.devices()
-        owners = {candidate.item: candidate.device for candidate in store.queue()}
+        queue = {candidate.item: candidate for candidate in store.queue()}
         for item, said in store.open_annotations().items():
             # a rule that asks for less than it did turns what was said into labels
-            if owners[item] in devices:
+            owner = devices.get(queue[item].device)
+            if owner is not None:
                 with store.transaction():
-                    self._settle(store, item, said, devices[owners[item]])
+                    self._settle(store, queue[item], said, owner)
         for seat in self._seats:
             self._serve(store, seat, devices)
         return False
 
     def waiting(self, store: Store, *, name: str, expert: bool) -> list[StoredCandidate]:
         """Return what somebody would be asked now: nobody is asked twice about an item."""
-        said, who = store.open_annotations(), pseudonym(name, self._keys.signing)
+        said, who = store.open_annotations(), self._keys.pseudonyms(name)
         return [
             candidate
             for candidate in store.queue()
             if self._is_for(said.get(candidate.item, []), who, expert=expert)
         ]
 
-    def _is_for(self, said: Sequence[Annotation], who: str, *, expert: bool) -> bool:
+    def _is_for(self, said: Sequence[Annotation], who: frozenset[str], *, expert: bool) -> bool:
         """Return whether this person is to be asked about an item of which that was said."""
         wanted = Standing.DISPUTED if expert else Standing.OPEN
-        asked = any(answer.annotator == who for answer in said)
+        asked = any(answer.annotator in who for answer in said)
         return not asked and judge(said, self._settings.labeling) is wanted
 
     def _serve(self, store: Store, seat: Seat, devices: Mapping[DeviceId, KnownDevice]) -> None:
         """Ask one person everything that waits for them."""
-        who = pseudonym(seat.name, self._keys.signing)
+        known, who = self._keys.pseudonyms(seat.name), pseudonym(seat.name, self._keys.signing)
         price = self._settings.expert_price if seat.expert else self._settings.price
         for candidate in self.waiting(store, name=seat.name, expert=seat.expert):
             device = devices.get(candidate.device)
@@ -163,25 +177,30 @@ class Desk:
             with store.transaction():
                 before = store.annotations_of(candidate.item)
                 # another desk may have been faster: an answer too many is not paid
-                if self._is_for(before, who, expert=seat.expert):
+                if self._is_for(before, known, expert=seat.expert):
                     store.keep_annotation(said)
-                    self._settle(store, candidate.item, [*before, said], device)
+                    self._settle(store, candidate, [*before, said], device)
 
     def _settle(
-        self, store: Store, item: bytes, said: Sequence[Annotation], device: KnownDevice
+        self,
+        store: Store,
+        candidate: StoredCandidate,
+        said: Sequence[Annotation],
+        device: KnownDevice,
     ) -> None:
         """Keep what answers came to, if they came to anything."""
         verdict = judge(said, self._settings.labeling)
         if isinstance(verdict, Verdict):
             envelope = seal(
-                encode(Answer(item=item, label=verdict.label)),
+                encode(Answer(item=candidate.item, label=verdict.label)),
                 recipient=device.sealing_key,
-                context=ANSWER_CONTEXT + self._task,
+                scope=Scope(purpose=Purpose.ANSWER, family=self._family, device=device.signing_key),
+                marks=self._marks(candidate, device),
                 signer=self._keys.signing,
             )
             store.keep_label(
                 StoredLabel(
-                    item=item,
+                    item=candidate.item,
                     label=verdict.label,
                     method=verdict.method,
                     agreement=verdict.agreement,
@@ -189,16 +208,26 @@ class Desk:
                 )
             )
 
+    def _marks(self, candidate: StoredCandidate, device: KnownDevice) -> Marks:
+        """Return an answer's marks: those of what it answers, and a number of its own."""
+        epoch, sequence = self._numbers.next(device.sealing_key)
+        return replace(marks_of(candidate.envelope), epoch=epoch, sequence=sequence)
+
     def _open(self, candidate: StoredCandidate, device: KnownDevice) -> MaskedItem | None:
         """Open one candidate; None if it is not what its device signed for this item."""
         try:
-            plain = open_envelope(
+            opened = open_envelope(
                 candidate.envelope,
-                key=self._keys.labeling,
-                context=CANDIDATE_CONTEXT + self._task + candidate.item,
-                sender=device.signing_key,
+                keys=[self._keys.labeling, *self._keys.older],
+                scope=Scope(
+                    purpose=Purpose.CANDIDATE,
+                    family=self._family,
+                    device=device.signing_key,
+                    item=candidate.item,
+                ),
+                senders=[device.signing_key],
             )
-            item = decode(plain, MaskedItem)
+            item = decode(opened.plaintext, MaskedItem)
         except (SealError, SignatureError, WireError):
             return None
         return item if item.item == candidate.item else None

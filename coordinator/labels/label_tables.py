@@ -61,7 +61,7 @@ def read_labels(path: Path) -> list[LabelRow]:
     try:
         rows = _read_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
         _checked(rows, path.name)
-    except (ValueError, OSError, InputError) as err:
+    except (ValueError, OSError, RecursionError, InputError) as err:
         if isinstance(err, DataError):
             raise
         # a ValueError's text may quote a line; our own names columns only

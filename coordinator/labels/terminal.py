@@ -5,14 +5,15 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from coordinator.labels.desk import Desk, DeskKeys, Seat
+from coordinator.labels.desk import Desk, Seat
+from coordinator.labels.desk_keys import make_keys as make_keys  # who makes a desk sits at it
+from coordinator.labels.desk_keys import read_keys as read_keys
 from coordinator.service import CoordinatorSettings, open_store
-from fieldvote.errors import InputError, StoreError
+from fieldvote.custody import CustodySettings, KeyPlace, locked_in
+from fieldvote.errors import InputError
 from fieldvote.records import MaskedItem
 from fieldvote.task import Task
-from privacy.sealing import SealingKey, SigningKey
 
-_LABELING, _SIGNING = "labeling.key", "desk.key"
 _SKIP, _QUIT = "s", "q"
 _MASK = re.compile(r"\[[A-Z]+_\d+\]")
 
@@ -92,27 +93,6 @@ class TerminalAnnotator:
         return "\n".join((*told, "keys", *keys, *more, masked))
 
 
-def make_keys(folder: Path, entropy: Callable[[int], bytes]) -> dict[str, str]:
-    """Make the desk's keys in a new folder, and return the public halves devices need.
-
-    Raises:
-        InputError: there are keys already; they are left as they are.
-        StoreError: the folder cannot be written.
-    """
-    labeling, signing = SealingKey.generate(entropy), SigningKey.generate(entropy)
-    secrets = {_LABELING: labeling.to_bytes(), _SIGNING: signing.to_bytes()}
-    if any((folder / name).exists() for name in secrets):
-        raise InputError(f"{folder}: holds keys already; whoever replaces them loses the queue")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, secret in secrets.items():
-            (folder / name).touch(mode=0o600, exist_ok=False)
-            (folder / name).write_bytes(secret)
-    except OSError as err:
-        raise StoreError(f"{folder}: cannot be written ({err.strerror or err})") from err
-    return {"labeling_key": labeling.public.hex(), "desk_key": signing.public.hex()}
-
-
 def answer_queue(
     config: Path,
     keys: Path,
@@ -148,7 +128,7 @@ def answer_queue(
             f"this campaign asks {rule.answers} people about an item: say who you are with --as"
         )
     task = Task.load(Path(settings.task))
-    held = read_keys(keys)
+    held = read_keys(keys, passphrase=lambda: passphrase_for(keys))
     who = name.strip() or "annotator"
     with closing(open_store(settings)) as store:
         desk = Desk(held, settings=settings.campaign, task=task.family, classes=len(task.classes))
@@ -170,21 +150,14 @@ def answer_queue(
     return annotator.given
 
 
-def read_keys(folder: Path) -> DeskKeys:
-    """Read the desk's keys.
+def passphrase_for(folder: Path, *, new: bool = False) -> str:
+    """Return the passphrase of a desk's keys: from the file that is named for it, or asked for.
 
     Raises:
-        InputError: they are not there.
+        InputError: nobody is there to ask, or a new one was typed in two ways.
     """
-    try:
-        return DeskKeys(
-            labeling=SealingKey.from_bytes((folder / _LABELING).read_bytes()),
-            signing=SigningKey.from_bytes((folder / _SIGNING).read_bytes()),
-        )
-    except OSError as err:
-        raise InputError(
-            f"{folder}: no keys of a desk; 'fieldvote labels keys' makes them"
-        ) from err
+    (said,) = locked_in(CustodySettings(key=KeyPlace.PASSPHRASE), folder).secrets(make=new)
+    return str(said)
 
 
 def _shown(item: MaskedItem) -> str:

@@ -16,7 +16,6 @@ import csv
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BytesIO, StringIO
@@ -26,12 +25,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fieldvote.array_errors import UNREADABLE
 from fieldvote.errors import DataError, InputError, MissingDataError, StoreError
 from strategies.labeling.votes import ABSTAIN, checked_labels, checked_votes
 
 UNKNOWN = -1  # WRENCH and csv: an item without a label
 LABEL_COLUMN = "label"
 CLASS_NAMES = "label.json"
+_UNREADABLE: tuple[type[Exception], ...] = (*UNREADABLE, StopIteration)
 
 
 class VoteFile(NamedTuple):
@@ -67,16 +68,7 @@ def read_votes(path: Path, *, classes: int | None = None) -> VoteFile:
         found, labels, said, *named = read(path)
     except FileNotFoundError as err:
         raise MissingDataError(f"no file {path}") from err
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        StopIteration,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as err:
+    except _UNREADABLE as err:
         # not the error's own text: it may quote the file, and a file of votes holds items too
         raise DataError(f"{path.name} is not votes as {path.suffix}: {type(err).__name__}") from err
     if not np.issubdtype(found.dtype, np.integer) or found.ndim != 2:
@@ -177,6 +169,9 @@ def _read_npz(path: Path) -> Found:
         if not isinstance(archive, Mapping):
             raise TypeError("not an archive")
         held = dict(archive)
+    # of a member that is no array NumPy returns the bytes
+    if not all(isinstance(array, np.ndarray) for array in held.values()):
+        raise TypeError("a member is no array")
     votes = held["votes"] if "votes" in held else held["L"]
     labels = held.get("labels", held.get("y"))
     classes = held.get("classes", held.get("k"))

@@ -18,7 +18,7 @@ from coordinator.models.training import first_model
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.codec import FloatVector, IntVector, decode, encode
-from fieldvote.errors import UnavailableError
+from fieldvote.errors import DataError, SettingsError, UnavailableError
 from fieldvote.heads import HeadModel
 from fieldvote.settings import parse_settings
 from fieldvote.task import Task
@@ -44,6 +44,8 @@ def shapes_of(task: Task) -> Shapes:
         classes=k,
         functions=m,
         task=task.digest,
+        family=task.family,
+        policy=bytes.fromhex(task.policy_digest),
     )
 
 
@@ -133,7 +135,11 @@ def load_settings_text(text: str) -> CampaignSettings:
     Raises:
         SettingsError: it is not what this program's settings are.
     """
-    return parse_settings(json.loads(text), CampaignSettings, "a kept settings text")
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise SettingsError(f"a kept settings text of {len(text)} characters is no JSON") from err
+    return parse_settings(said, CampaignSettings, "a kept settings text")
 
 
 def _given(table: Mapping[str, object]) -> dict[str, object]:
@@ -179,7 +185,13 @@ def write_parameters(model: LabelModel) -> bytes:
 
 
 def read_parameters(blob: bytes) -> FloatVector:
-    """Undo write_parameters, to the vector devices are sent."""
+    """Undo write_parameters, to the vector devices are sent.
+
+    Raises:
+        DataError: these are not whole numbers of eight bytes.
+    """
+    if len(blob) % 8:
+        raise DataError(f"{len(blob)} bytes that are no parameters of a label model")
     return np.frombuffer(blob, dtype="<f8").astype(np.float64)
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 from coordinator.delivery import Parcel
 from coordinator.releases.events import STREAM, load_event
 from coordinator.releases.machine import Phase, ReleaseState, replay
-from coordinator.releases.tasks import check_release, current_task, kept_bundle, task_in
+from coordinator.releases.tasks import check_release, current_task, kept_bundle
 from coordinator.rounds.clock import Clock
 from coordinator.store.campaign import Store
 from coordinator.store.written import ask_leader, dump_wish, load_wish
-from fieldvote.bundle import MANIFEST_FILE, Bundle, unpack
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.errors import InputError
 from fieldvote.task import Task
 
@@ -83,7 +83,7 @@ def propose(store: Store, campaign_folder: Path, next_folder: Path, share: float
     before = bundle_of(store, campaign_folder)
     after = Bundle.load(next_folder)
     if after is None:
-        raise InputError(f"{next_folder}: no {MANIFEST_FILE}; its owner has to sign it first")
+        raise InputError(f"{next_folder}: no {TARGETS_FILE}; its owner has to sign it first")
     check_proposal(store, before, after)
     with store.transaction():
         return ReleaseCommand(
@@ -95,7 +95,7 @@ def propose(store: Store, campaign_folder: Path, next_folder: Path, share: float
 
 
 def bundle_of(store: Store, folder: Path) -> Bundle:
-    """Return the campaign's task as a bundle, with its manifest if somebody signed it."""
+    """Return the campaign's task as a bundle, with its targets if somebody signed it."""
     task = Task.load(folder)
     current = current_task(store, task)
     kept = kept_bundle(store, current.digest)
@@ -117,7 +117,7 @@ def check_proposal(store: Store, before: Bundle, after: Bundle) -> int:
             f"release {open_[0]} is open: 'fieldvote functions promote {open_[0]}' or rollback it"
         )
     check_release(before, after)
-    version = Parcel.of(after, task_in(after, "the next task")).version
+    version = Parcel.of(after, "the next task").version
     signed = _version(before)
     if signed is not None and version <= signed:
         raise InputError(f"version {version} is not newer than {signed}: sign it as a later one")
@@ -168,6 +168,6 @@ def ask(
 
 def _version(bundle: Bundle) -> int | None:
     """Return what a bundle was signed as; None if nobody did."""
-    if MANIFEST_FILE not in unpack(bundle.content):
+    if TARGETS_FILE not in unpack(bundle.content):
         return None
-    return Parcel.of(bundle, task_in(bundle, "the campaign's task")).version
+    return Parcel.of(bundle, "the campaign's task").version

@@ -161,7 +161,7 @@ class Releases:
             if len(silent) == len(exchange.devices) and silent & set(
                 self._parts.transport.devices()
             ):
-                raise DataError("no device takes part: is it signed by the key that they trust?")
+                raise DataError("no device takes part: is it signed by the owner they trust?")
         if exchange is None and self._store.total(VOTES) is None:
             return False  # there are no votes to compare with before the first survey
         rest = self._exchanges.step(

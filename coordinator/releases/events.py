@@ -22,7 +22,7 @@ class Proposed:
         round: Its number; numbers count up.
         task: Digest of the next task.
         parent: Digest of the campaign's task.
-        bundle: Artifact with the next task's files and manifest.
+        bundle: Artifact with the next task's files and targets.
         parent_bundle: Artifact with the files of the campaign's task.
         version: What the next task was signed as.
         share: Share of the training devices it is tried on.

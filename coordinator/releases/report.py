@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldvote.codec import IntVector
-from fieldvote.errors import DataError, SettingsError
+from fieldvote.errors import DataError, SettingsError, ShapeError
 from fieldvote.settings import parse_settings
 
 
@@ -91,7 +91,7 @@ class Report:
         """
         try:
             return parse_settings(json.loads(body), Report, "a report")
-        except (ValueError, SettingsError) as err:
+        except (ValueError, RecursionError, SettingsError) as err:
             raise DataError(f"the report of a release cannot be read: {err}") from err
 
 
@@ -117,9 +117,15 @@ class Conduct:
 
     @staticmethod
     def from_vector(vector: IntVector | None, functions: int) -> "Conduct":
-        """Read what is kept of a trial; None is a trial of nobody."""
+        """Read what is kept of a trial; None is a trial of nobody.
+
+        Raises:
+            ShapeError: it is of other functions.
+        """
         if vector is None:
             vector = np.zeros(3 + 3 * functions, dtype=np.int64)
+        if len(vector) != 3 + 3 * functions:
+            raise ShapeError("conduct", vector.shape, (3 + 3 * functions,))
         seen, errors, micros = vector[3:].reshape(3, functions)
         return Conduct(
             devices=int(vector[0]),

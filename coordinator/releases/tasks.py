@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 
 from coordinator.store.campaign import Store
-from fieldvote.bundle import MANIFEST_FILE, Bundle, unpack
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.errors import InputError
 from fieldvote.records import DeviceId
 from fieldvote.task import FUNCTIONS_FILE, Task
@@ -51,7 +51,7 @@ def load_bundle(store: Store, artifact: str) -> Bundle:
 def task_in(bundle: Bundle, where: str) -> Task:
     """Return the task in a bundle, signed or not."""
     files = unpack(bundle.content)
-    files.pop(MANIFEST_FILE, None)
+    files.pop(TARGETS_FILE, None)
     return Task.parse(files, where)
 
 
@@ -96,7 +96,7 @@ def check_release(before: Bundle, after: Bundle) -> None:
         InputError: more differs than the functions, or nothing does.
     """
     old, new = unpack(before.content), unpack(after.content)
-    for name in sorted((old.keys() | new.keys()) - {MANIFEST_FILE, FUNCTIONS_FILE}):
+    for name in sorted((old.keys() | new.keys()) - {TARGETS_FILE, FUNCTIONS_FILE}):
         if old.get(name) != new.get(name):
             raise InputError(
                 f"{name} differs from the campaign's: a release changes {FUNCTIONS_FILE} only;"

@@ -7,7 +7,7 @@ import numpy as np
 from coordinator.releases.keyed import KeyedSums
 from coordinator.releases.machine import ReleaseState
 from coordinator.releases.report import Conduct
-from fieldvote.bundle import MANIFEST_FILE, Bundle, unpack
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.records import DeviceId, encode
 from fieldvote.releases import TrialReply, TrialRequest
 from fieldvote.rng import stream
@@ -34,12 +34,12 @@ def chosen(training: Sequence[DeviceId], state: ReleaseState, seed: int) -> list
 def trial_requests(
     state: ReleaseState, bundle: Bundle, devices: Sequence[DeviceId]
 ) -> dict[DeviceId, bytes]:
-    """Return what is sent: the functions and the manifest, never a model."""
+    """Return what is sent: the functions and the targets, never a model."""
     files = unpack(bundle.content)
     request = TrialRequest(
         round=state.number,
         task=state.parent,
-        manifest=files[MANIFEST_FILE],
+        targets=files[TARGETS_FILE],
         functions=files[FUNCTIONS_FILE],
     )
     return dict.fromkeys(devices, encode(request))

@@ -193,7 +193,7 @@ def load_campaign(snapshot: bytes) -> CampaignState:
     """
     try:
         flat = parse_settings(json.loads(snapshot), _Flat, "snapshot")
-    except (ValueError, SettingsError) as err:
+    except (ValueError, RecursionError, SettingsError) as err:
         raise DataError(f"a snapshot of the campaign cannot be read: {err}") from err
     return CampaignState(
         rounds={state.number: state for state in flat.rounds},

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from coordinator.inbox import Inbox
+from coordinator.keys.online import OnlineKeys
 from coordinator.labels.desk import Labeling
 from coordinator.models.shelf import Shelf
 from coordinator.releases.tasks import running
@@ -13,7 +14,8 @@ from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice
 from coordinator.transport import Transport
-from fieldvote.records import DeviceId
+from fieldvote.heads import HeadModel, ServeRequest
+from fieldvote.records import DeviceId, encode
 from fieldvote.task import Task
 
 
@@ -31,6 +33,7 @@ class Parts:
         transport: How devices are reached.
         answers_wait_s: How long a round waits for people; later answers count in a later one.
         clock: The time.
+        keys: Signs heads, and says what is new of the owner; None where no keys are used.
     """
 
     task: Task
@@ -42,10 +45,18 @@ class Parts:
     transport: Transport
     answers_wait_s: float = 86400.0
     clock: Clock = field(default_factory=SteadyClock)
+    keys: OnlineKeys | None = None
+
+    def order(self, *, number: int, serial: int, model: HeadModel | None) -> bytes:
+        """Return the request to serve a head, signed where keys are used."""
+        order = ServeRequest(round=number, serial=serial, model=model)
+        return encode(self.keys.signed(order) if self.keys else order)
 
     def known(self) -> dict[DeviceId, KnownDevice]:
-        """Return the devices that run the campaign's task, as far as is known."""
+        """Return the devices that run the campaign's task and may take part, as far as is known."""
         devices, current = self.store.devices(), running(self.store)
+        if door := self.inbox.admission:
+            devices = {device: it for device, it in devices.items() if door.holds(device)}
         return devices if current is None else {d: it for d, it in devices.items() if d in current}
 
     def reachable(self) -> list[DeviceId]:

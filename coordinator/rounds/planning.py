@@ -1,6 +1,7 @@
 """When the next round begins, who is in it, and how much it may buy."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,8 +16,7 @@ from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.store.schema import MONEY_UNIT
 from coordinator.transport import exchange
-from fieldvote.errors import UnavailableError
-from fieldvote.heads import ServeRequest
+from fieldvote.errors import FencedError, StoreError, UnavailableError
 from fieldvote.records import (
     DeviceId,
     HelloRequest,
@@ -26,6 +26,7 @@ from fieldvote.rng import stream
 
 NO_LIMIT = 1 << 62  # of anything a campaign may spend
 _PATIENCE_S = 10.0  # with strangers: a round does not wait for whoever cannot say who they are
+_TELL_EVERY_S = 60.0  # who says nothing to the news is not asked at every turn
 Cohort = Callable[[int, Sequence[DeviceId]], Sequence[DeviceId]]
 """Round number and reachable training devices to the ones that are surveyed."""
 
@@ -52,6 +53,7 @@ class Planner:
         *,
         quorum: int,
         updates: Updates | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Plan for these parts.
 
@@ -60,11 +62,14 @@ class Planner:
             cohort: Who is surveyed; by default a random share of who is there.
             quorum: Training devices that must be there before a round begins.
             updates: What becomes of devices that run another task; by default nothing.
+            say: Told why devices cannot be told what is new of the owner.
         """
         self._parts = parts
+        self._say = say
         self._cohort = cohort or self._sample
         self._quorum = quorum
         self._updates = updates
+        self._tell_again_s = 0.0
 
     def why_not(self, campaign: CampaignState) -> Rest | None:
         """Return why no round begins now, None if one may."""
@@ -127,32 +132,61 @@ class Planner:
         Raises:
             UnavailableError: fewer training devices than the quorum are there.
         """
-        store, transport = self._parts.store, self._parts.transport
-        met, known = set(store.devices()), set(self._parts.known())
+        transport, known = self._parts.transport, set(self._parts.known())
         known |= set(self._updates.held() if self._updates else ())
         strangers = [device for device in transport.devices() if device not in known]
         if strangers:
-            request = encode(HelloRequest(campaign=self._parts.settings.name))
-            replies = exchange(
-                transport,
-                dict.fromkeys(strangers, request),
-                deadline_s=min(self._parts.settings.deadline_s, _PATIENCE_S),
-                now_s=lambda: self._parts.clock.now().timestamp(),
-            )
-            astray, here = list[DeviceId](), list[DeviceId]()
-            with store.transaction():
-                self._parts.inbox.hello(
-                    replies, self._parts.task.digest, astray=astray.append, here=here.append
-                )
-                note_running(store, here)
-                self._bring_up_to_date(campaign, set(store.devices()) - met)
-            if self._updates:
-                self._updates.bring(astray)
+            self._ask(strangers, campaign)
         training = self._parts.training()
         if len(training) < self._quorum:
             raise UnavailableError(
                 f"{len(training)} training devices are there, {self._quorum} are needed: start more"
             )
+
+    def tell(self, campaign: CampaignState) -> None:
+        """Tell devices that take part what is new of the owner, long before the old is over."""
+        keys, now_s = self._parts.keys, self._parts.clock.now().timestamp()
+        if keys is None or now_s < self._tell_again_s:
+            return
+        self._tell_again_s = now_s + _TELL_EVERY_S
+        try:
+            untold = keys.untold(self._parts.reachable())
+            if untold:
+                self._ask(untold, campaign)
+        except (StoreError, FencedError):
+            raise
+        except UnavailableError as err:
+            # rounds go on as long as devices believe what they were told last
+            self._say(f"devices are told nothing new: {err}")
+
+    def _ask(self, devices: Collection[DeviceId], campaign: CampaignState) -> None:
+        """Ask devices who they are, tell them the news, and meet those that run the task."""
+        store, keys = self._parts.store, self._parts.keys
+        met, name = set(store.devices()), self._parts.settings.name
+        news = keys.news_for(devices) if keys else dict.fromkeys(devices, b"")
+        door = self._parts.inbox.admission
+        hello = HelloRequest(campaign=name, challenge=door.challenge() if door else b"")
+        replies = exchange(
+            self._parts.transport,
+            {device: encode(replace(hello, news=news[device])) for device in devices},
+            deadline_s=min(self._parts.settings.deadline_s, _PATIENCE_S),
+            now_s=lambda: self._parts.clock.now().timestamp(),
+        )
+        astray, here = list[DeviceId](), list[DeviceId]()
+        with store.transaction():
+            self._parts.inbox.hello(
+                replies,
+                self._parts.task.digest,
+                version=keys.version if keys else 0,
+                astray=astray.append,
+                here=here.append,
+            )
+            note_running(store, here)
+            if keys:
+                keys.note_told(here)
+            self._bring_up_to_date(campaign, set(store.devices()) - met)
+        if self._updates:
+            self._updates.bring(astray)
 
     def _bring_up_to_date(self, campaign: CampaignState, devices: Collection[DeviceId]) -> None:
         """Owe new devices the head that the others serve."""
@@ -161,7 +195,7 @@ class Planner:
         since = campaign.served_since
         serial = campaign.served_serial
         model = self._parts.shelf.get(campaign.served)
-        request = encode(ServeRequest(round=since, serial=serial, model=model))
+        request = self._parts.order(number=since, serial=serial, model=model)
         self._parts.store.expect_all(since, "roll_out", dict.fromkeys(devices, request))
 
     def _sample(self, number: int, training: Sequence[DeviceId]) -> list[DeviceId]:

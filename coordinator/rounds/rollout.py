@@ -19,8 +19,7 @@ from coordinator.rounds.judging import Judging
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
-from fieldvote.heads import ServeRequest
-from fieldvote.records import DeviceId, encode
+from fieldvote.records import DeviceId
 from fieldvote.rng import stream
 
 _SERVE, _JUDGE_NEW, _JUDGE_OLD = 0, 1, 2  # the legs of a canary
@@ -96,8 +95,7 @@ class Rollout:
         """Give every device that may have the head the one before it."""
         model = self._parts.shelf.get(state.parent) if state.parent else None
         serial = campaign.next_serial(taken_back=True)
-        request = ServeRequest(round=state.number, serial=serial, model=model)
-        blob = encode(request)
+        blob = self._parts.order(number=state.number, serial=serial, model=model)
         with self._store.transaction():
             for phase in ("canary", "roll_out"):
                 self._store.withdraw(state.number, phase)
@@ -122,8 +120,7 @@ class Rollout:
 
         def requests() -> dict[DeviceId, bytes]:
             model = self._parts.shelf.get(state.model)
-            request = ServeRequest(round=state.number, serial=state.serial, model=model)
-            blob = encode(request)
+            blob = self._parts.order(number=state.number, serial=state.serial, model=model)
             return dict.fromkeys(choose(), blob)
 
         return self._exchanges.step(

@@ -85,7 +85,7 @@ class Scheduler:
         self._pending: list[Event] = []
         self._asked_again = 0  # in a row
         self._version, self._campaign = load_state(parts.store)
-        self._planner = Planner(parts, cohort, quorum=quorum, updates=updates)
+        self._planner = Planner(parts, cohort, quorum=quorum, updates=updates, say=say)
         settings, store = parts.settings, parts.store
         window_s, limit = settings.deadline_s, settings.budget.size_bytes
         limit = NO_LIMIT if limit is None else limit
@@ -152,6 +152,7 @@ class Scheduler:
             return None
         if self.outdated:
             return self._releases.hold
+        self._planner.tell(self._campaign)
         self._late.step(self._campaign, self._count_late)
         rests = []
         for state in self._campaign.open:

@@ -1,6 +1,7 @@
 """Backup and restore: every table in one fresh SQLite file, whichever database it comes from.
 
-Restored into another kind of database, it is also the way from SQLite to PostgreSQL and back.
+Restored into another kind of database, it is also the way from SQLite to PostgreSQL and back. The
+backup of a locked database is locked too: with a data key of its own, which the same key opens.
 """
 
 import os
@@ -15,7 +16,8 @@ from sqlalchemy import Table, insert, select, text
 from coordinator.store.database import Database, Values
 from coordinator.store.schema import TABLES, artifact, meta, snapshot, total
 from coordinator.store.verify import Report, verify
-from fieldvote.errors import DataError, InputError, StoreError
+from fieldvote.errors import DataError, InputError, SealError, StoreError
+from privacy.sealing.at_rest import KeySource
 
 _ROWS = 500  # at once
 _LARGE = (artifact, snapshot, total)  # a row of these may fill memory by itself
@@ -36,7 +38,7 @@ def backup(database: Database, path: Path) -> None:
     beside = path.with_name(f"{path.name}.part")
     try:
         beside.unlink(missing_ok=True)
-        with closing(Database.open(beside, now=database.now)) as copy:
+        with closing(Database.open(beside, now=database.now, custody=database.custody)) as copy:
             with database.snapshot(), copy.transaction():
                 _copy(database, copy)
             # one file, with nothing beside it
@@ -51,8 +53,13 @@ def backup(database: Database, path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def restore(path: Path, database: Database) -> Report:
+def restore(path: Path, database: Database, *, custody: KeySource | None = None) -> Report:
     """Read a backup into an empty database, and look at all of it before it becomes durable.
+
+    Args:
+        path: The backup.
+        database: Where it goes.
+        custody: Where the backup's key is; the database's own, if not given.
 
     Returns:
         What `verify` found: nothing wrong, or it would not be there.
@@ -61,8 +68,9 @@ def restore(path: Path, database: Database) -> Report:
         InputError: there is no such file, or the database is not empty; nothing was changed.
         DataError: the backup is not what it was when it was made; nothing was changed.
         StoreError: it is no backup of ours, or of a newer program; nothing was changed.
+        SealError: it was locked by another key than the database is opened with.
     """
-    with _opened(path, database) as source, database.transaction(), source.snapshot():
+    with _opened(path, database, custody) as source, database.transaction(), source.snapshot():
         for table in _COPIED:
             if database.rows(select(table.primary_key.columns[0]).limit(1)):
                 raise InputError(f"{database.place}: is not empty, '{table.name}' has rows;"
@@ -75,7 +83,7 @@ def restore(path: Path, database: Database) -> Report:
 
 
 @contextmanager
-def _opened(path: Path, database: Database) -> Iterator[Database]:
+def _opened(path: Path, database: Database, custody: KeySource | None) -> Iterator[Database]:
     """Open a copy of a backup: an older one can be brought forward, and the file stays as it is."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such backup")
@@ -85,7 +93,12 @@ def _opened(path: Path, database: Database) -> Iterator[Database]:
             shutil.copyfile(path, copy)
         except OSError as err:
             raise StoreError(f"{path}: cannot be read ({err.strerror})") from err
-        with closing(Database.open(copy, now=database.now, make=False)) as opened:
+        held = custody or database.custody
+        try:
+            opened = Database.open(copy, now=database.now, make=False, custody=held)
+        except SealError as err:
+            raise SealError(f"{path}: {err.__cause__ or err}; --key names another") from err
+        with closing(opened):
             yield opened
 
 

@@ -17,6 +17,7 @@ from coordinator.store.labels import LabelTables
 from coordinator.store.leases import Lease
 from coordinator.store.promises import PromiseTables
 from coordinator.store.scope import FIRST_CAMPAIGN
+from privacy.sealing.at_rest import KeySource
 
 
 class Store(EventTables, ExchangeTables, LabelTables, PromiseTables, BudgetTables, ArtifactTables):
@@ -32,7 +33,11 @@ class Store(EventTables, ExchangeTables, LabelTables, PromiseTables, BudgetTable
 
 
 def open_store(
-    place: Path | str | None, *, now: Callable[[], datetime], campaign: str = FIRST_CAMPAIGN
+    place: Path | str | None,
+    *,
+    now: Callable[[], datetime],
+    campaign: str = FIRST_CAMPAIGN,
+    custody: KeySource | None = None,
 ) -> Store:
     """Open one campaign's store: see `Database.open`."""
-    return Store(Database.open(place, now=now), campaign)
+    return Store(Database.open(place, now=now, custody=custody), campaign)

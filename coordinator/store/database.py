@@ -9,6 +9,7 @@ what the one before left. SERIALIZABLE would fail steps that did nothing wrong, 
 callers who hold a `with` block and cannot.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -21,13 +22,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from coordinator.store.locked import Lock
+from coordinator.store.locked import Value as Value
+from coordinator.store.locked import Values as Values
+from coordinator.store.locking import erase_leftovers, keep_key, kept_key, lock_all, take_turn
 from coordinator.store.migrations import FIRST, MIGRATIONS, Migration, inspected, prepare
 from coordinator.store.schema import meta
 from coordinator.store.troubles import is_lost, trouble
-from fieldvote.errors import InputError, InternalError, MissingExtraError, StoreError
+from fieldvote.errors import InputError, InternalError, MissingExtraError, SealError, StoreError
+from privacy.sealing.at_rest import DataKey, Held, KeySource, unwrapped
 
-Value = int | str | bytes | bool | None
-Values = Mapping[str, Value]
 Found = TypeVar("Found")
 
 _WAIT_S = 10.0
@@ -44,6 +48,8 @@ class Database:
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._lock = RLock()
+        self._locked = Lock()
+        self._secret: bytes | str | None = None
         self._turns = 0
         self._inside = False
         self._writes = False
@@ -61,6 +67,7 @@ class Database:
         make: bool = True,
         wait_s: float = _WAIT_S,
         migrations: Sequence[Migration] = MIGRATIONS,
+        custody: KeySource | None = None,
     ) -> "Database":
         """Open a database, and make its tables or bring them forward.
 
@@ -70,11 +77,14 @@ class Database:
             make: Whether an empty place becomes a store; else it is refused.
             wait_s: How long to wait for another writer.
             migrations: The steps from schema to schema.
+            custody: Where the key is. A store that was not locked yet is locked now. Without one,
+                what is written is readable to whoever has the disk.
 
         Raises:
             InputError: place is neither.
             MissingExtraError: PostgreSQL's driver is not installed.
             StoreError: it cannot be used, or is not ours; then it was left as it is.
+            SealError: it is locked, and not by this key.
         """
         engine, name = (
             _postgres(place, wait_s) if isinstance(place, str) else _sqlite(place, wait_s)
@@ -82,6 +92,7 @@ class Database:
         database = Database(engine, name, now)
         try:
             database._make_ready(migrations, make=make)
+            database._unlock(custody)
         except BaseException:
             database.close()
             raise
@@ -127,7 +138,10 @@ class Database:
 
     def rows(self, statement: Executable, values: Values | None = None) -> Sequence[RowMapping]:
         """Return what a query finds; outside of a transaction, what is durable now."""
-        return self._run(lambda: self._connection.execute(statement, values or {}).mappings().all())
+        found = self._run(
+            lambda: self._connection.execute(statement, values or {}).mappings().all()
+        )
+        return self._locked.rows(statement, found, values or {})
 
     def stream(self, statement: Executable, *, at_once: int = 1000) -> Iterator[RowMapping]:
         """Yield what a query finds, so many rows at once; the caller is inside a transaction."""
@@ -135,7 +149,8 @@ class Database:
             lambda: self._connection.execute(statement, execution_options={"yield_per": at_once})
         )
         try:
-            yield from found.mappings()
+            for some in found.mappings().partitions(at_once):
+                yield from self._locked.rows(statement, some, {})
         except SQLAlchemyError as err:
             raise self._failed(err) from err
         finally:
@@ -147,6 +162,11 @@ class Database:
             raise InternalError("a change outside of a transaction that writes")
         if values is not None and not values:
             return 0
+        if values is not None:
+            if isinstance(values, Mapping):
+                (values,) = self._locked.values(statement, [values])
+            else:
+                values = self._locked.values(statement, values)
         counted = {"preserve_rowcount": True}  # of inserts too
         return self._run(
             lambda: (
@@ -155,6 +175,62 @@ class Database:
                 ).rowcount
             )
         )
+
+    @property
+    def secret(self) -> bytes | str:
+        """What opened the database.
+
+        Raises:
+            InputError: it is not locked.
+        """
+        if self._secret is None:
+            raise InputError(f"{self.place}: is not locked, so no key opens it")
+        return self._secret
+
+    @property
+    def custody(self) -> KeySource | None:
+        """What opens this database, for a copy of it; None where it is not locked."""
+        return None if self._secret is None else Held(self._secret)
+
+    def rewrap(self, secret: bytes | str) -> None:
+        """Let another secret open the database from now on; no row is written anew.
+
+        Raises:
+            InputError: it is not locked.
+        """
+        if self._locked.key is None:
+            raise InputError(f"{self.place}: is not locked, so there is no key to wrap")
+        with self.transaction():
+            keep_key(self, self._locked.key.wrapped(secret))
+        self._secret = secret
+
+    def vacuum(self) -> None:
+        """Write an SQLite file anew, without what was deleted from it; outside of transactions."""
+        self._run(lambda: self._connection.exec_driver_sql("VACUUM"))
+
+    def _unlock(self, custody: KeySource | None) -> None:
+        """Take the data key up, made at the first time."""
+        wrapped = kept_key(self)
+        if custody is None:
+            if wrapped is not None:
+                raise SealError(f"{self.place}: is locked; open it with its key, see [custody]")
+            return
+        if wrapped is None:
+            with self.transaction():
+                take_turn(self)  # two coordinators may be here at the same moment
+                if kept_key(self) is None:
+                    self._secret = next(iter(custody.secrets(make=True)))
+                    key = DataKey.generate(os.urandom)
+                    keep_key(self, key.wrapped(self._secret))
+                    lock_all(self, key)
+            wrapped = kept_key(self) or b""
+        try:
+            self._locked.key, self._secret = unwrapped(
+                wrapped, custody.secrets(make=False), os.urandom
+            )
+        except SealError as err:
+            raise SealError(f"{self.place}: {err}") from err
+        erase_leftovers(self)
 
     @contextmanager
     def _began(self, begin: str, *, writes: bool) -> Iterator[None]:
@@ -216,6 +292,8 @@ class Database:
                 # a step that was said to be durable survives the loss of power too
                 self._connection.exec_driver_sql("PRAGMA synchronous = FULL")
                 self._connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+                # what is deleted is overwritten, else it stays readable in the file's free pages
+                self._connection.exec_driver_sql("PRAGMA secure_delete = ON")
             if found != FIRST + len(migrations):
                 with self.transaction():
                     prepare(self._connection, migrations)

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is spelled as SQLite's
 
 from coordinator.store.database import Values
 from coordinator.store.rows import KnownDevice, StoredOffer, message_name
-from coordinator.store.schema import device, inbox, offer, pending, total
+from coordinator.store.schema import device, inbox, offer, pending, replay, total
 from coordinator.store.scope import CampaignTables, of
-from fieldvote.errors import StoreError
+from fieldvote.errors import SealError, StoreError
 from fieldvote.records import DeviceId
+from privacy.sealing.replay import Window
 
 _ADMIT = insert(inbox).on_conflict_do_nothing()
 _IS_IN = select(inbox.c.message).where(of(inbox, "message"))
@@ -23,7 +24,7 @@ _LAST_PLACE = select(func.coalesce(func.max(pending.c.place), 0).label("place"))
     of(pending, "round")
 )
 _EXPECTED = (
-    select(pending.c.device, pending.c.request)
+    select(pending.c.device, pending.c.message, pending.c.request)
     .where(of(pending, "round", "phase"))
     .order_by(pending.c.device)
 )
@@ -41,6 +42,12 @@ _KEEP_TOTAL = _ADD_TOTAL.on_conflict_do_update(
 )
 _MEET = insert(device).on_conflict_do_nothing()
 _DEVICES = select(device).where(of(device)).order_by(device.c.id)
+_DEVICE = select(device).where(of(device, "id"))
+_WINDOW = select(replay.c.seen).where(of(replay, "device", "epoch"))
+_ADD_WINDOW = insert(replay)
+_KEEP_WINDOW = _ADD_WINDOW.on_conflict_do_update(
+    index_elements=["campaign", "device", "epoch"], set_={"seen": _ADD_WINDOW.excluded.seen}
+)
 _KEEP_OFFER = insert(offer).on_conflict_do_nothing()
 _OFFERS = select(offer).where(of(offer, "round")).order_by(offer.c.item)
 _GRANTED = _OFFERS.where(offer.c.granted)
@@ -164,17 +171,27 @@ class ExchangeTables(CampaignTables):
 
     def devices(self) -> dict[DeviceId, KnownDevice]:
         """Return every device known, by id."""
-        return {
-            DeviceId(row["id"]): KnownDevice(
-                id=DeviceId(row["id"]),
-                evaluates=row["evaluates"],
-                items=row["items"],
-                signing_key=row["signing_key"],
-                sealing_key=row["sealing_key"],
-                teaches=row["teaches"],
-            )
-            for row in self._rows(_DEVICES)
-        }
+        return {DeviceId(row["id"]): _known(row) for row in self._rows(_DEVICES)}
+
+    def device(self, number: DeviceId) -> KnownDevice | None:
+        """Return a device, None if nobody has met it."""
+        rows = self._rows(_DEVICE, the_id=number)
+        return _known(rows[0]) if rows else None
+
+    def admit_envelope(self, device: DeviceId, epoch: bytes, sequence: int) -> bool:
+        """Return whether a device's envelope is new, and remember it.
+
+        Call it inside the transaction that keeps what is in the envelope.
+        """
+        with self._whole():
+            rows = self._rows(_WINDOW, the_device=device, the_epoch=epoch)
+            window = Window.from_bytes(rows[0]["seen"] if rows else None)
+            try:
+                window = window.admit(sequence)
+            except SealError:
+                return False
+            self._add(_KEEP_WINDOW, {"device": device, "epoch": epoch, "seen": window.to_bytes()})
+        return True
 
     def keep_offers(self, round_number: int, offers: Iterable[StoredOffer]) -> None:
         """Keep the offers of a round until it is selected from."""
@@ -211,3 +228,15 @@ class ExchangeTables(CampaignTables):
         """Remember which offers of a round are asked for."""
         rows: list[Values] = [{"the_round": round_number, "the_item": item} for item in items]
         self._change(_GRANT, *rows)
+
+
+def _known(row: RowMapping) -> KnownDevice:
+    """Read a row back."""
+    return KnownDevice(
+        id=DeviceId(row["id"]),
+        evaluates=row["evaluates"],
+        items=row["items"],
+        signing_key=row["signing_key"],
+        sealing_key=row["sealing_key"],
+        teaches=row["teaches"],
+    )

@@ -40,7 +40,17 @@ def _answers_apart_from_labels(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: Sequence[Migration] = (_answers_apart_from_labels,)
+def _envelopes_once(connection: Connection) -> None:
+    """Remember which envelopes were here; until here the round's name was all there was."""
+    postgres = connection.dialect.name == "postgresql"
+    binary, kind = ("BYTEA", "") if postgres else ("BLOB", " WITHOUT ROWID")
+    connection.exec_driver_sql(
+        f"CREATE TABLE replay (campaign TEXT NOT NULL, device BIGINT NOT NULL, epoch {binary} NOT"
+        f" NULL, seen {binary} NOT NULL, PRIMARY KEY (campaign, device, epoch)){kind}"
+    )
+
+
+MIGRATIONS: Sequence[Migration] = (_answers_apart_from_labels, _envelopes_once)
 """Entry n leads from schema FIRST + n to the next, and is never changed once released."""
 
 SCHEMA = FIRST + len(MIGRATIONS)

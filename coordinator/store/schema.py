@@ -127,6 +127,15 @@ offer = _table(
     PrimaryKeyConstraint("campaign", "round", "item"),
 )
 
+replay = _table(  # which envelopes were here before; see privacy.sealing.replay
+    "replay",
+    _text("campaign"),
+    _whole("device"),
+    _bytes("epoch"),
+    _bytes("seen"),
+    PrimaryKeyConstraint("campaign", "device", "epoch"),
+)
+
 candidate = _table(  # sealed; nothing here can be read without the desk's key
     "candidate",
     _text("campaign"),
@@ -227,3 +236,19 @@ lease = _table(  # who leads; the row stays, so that its token only ever grows
     _whole("ttl_us"),
     PrimaryKeyConstraint("name"),
 )
+
+LOCKED: dict[str, tuple[str, ...]] = {
+    "snapshot": ("state",),
+    "pending": ("request",),
+    "total": ("vector",),
+    "offer": ("sketch",),
+    "candidate": ("envelope",),
+    "label": ("envelope",),
+    "artifact": ("blob",),
+    "outbox": ("body",),
+}
+"""Columns that are locked on the disk, by table: what devices sent, and what was made of it.
+
+What is not: names, numbers and moments, by which rows are found; public keys; hashes; events, which
+tell what happened and hold no content.
+"""

@@ -28,10 +28,10 @@ def load_event(kind: str, body: str, kinds: Mapping[str, type[Value]]) -> Value:
         StoreError: the store holds an event this program does not know.
     """
     if kind not in kinds:
-        raise StoreError(f"the store holds an event '{kind}' this program does not know")
+        raise StoreError(f"the store holds an event '{kind[:64]}' this program does not know")
     try:
         return parse_settings(json.loads(body), kinds[kind], f"event '{kind}'")
-    except (ValueError, SettingsError) as err:
+    except (ValueError, RecursionError, SettingsError) as err:
         raise StoreError(f"the store holds a '{kind}' that cannot be read: {err}") from err
 
 
@@ -49,7 +49,7 @@ def load_wish(body: bytes, kind: type[Value]) -> Value:
     try:
         found = {key: value for key, value in json.loads(body).items() if value is not None}
         return parse_settings(found, kind, "a command")
-    except (ValueError, AttributeError, SettingsError) as err:
+    except (ValueError, AttributeError, RecursionError, SettingsError) as err:
         raise DataError(f"the store holds a command that cannot be read: {err}") from err
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edge.flower.fleet import Error, Message, Metadata, ObjectTree, PullMessagesResponse
 from edge.flower.protobuf import decode, encode
+from edge.locked import Locker
 from fieldvote.errors import StoreError
 
 STATE = "flower state"
@@ -47,13 +48,20 @@ class NodeStatus:
 
     @staticmethod
     def from_note(note: bytes | None) -> "NodeStatus":
-        """Undo to_note; a device that keeps none has never joined."""
+        """Undo to_note; a device that keeps none has never joined.
+
+        Raises:
+            StoreError: the note was changed.
+        """
         if note is None:
             return NodeStatus()
-        found = json.loads(note)
-        return NodeStatus(
-            state=NodeState(found["state"]), reason=found["reason"], node_id=found["node_id"]
-        )
+        try:
+            match json.loads(note):
+                case {"state": str(state), "reason": str(reason), "node_id": int(node_id)}:
+                    return NodeStatus(state=NodeState(state), reason=reason, node_id=node_id)
+        except (ValueError, RecursionError) as err:
+            raise StoreError("what the node last said of itself cannot be read") from err
+        raise StoreError("what the node last said of itself is not in our words")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +91,13 @@ class Parcel:
 class Journal:
     """Parcels in the order they came."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database of a device, whose pool has made the tables."""
+    def __init__(self, path: Path, locker: Locker | None = None) -> None:
+        """Open the database of a device, whose pool has made the tables and has its key."""
+        self._locker = locker or Locker()
         with _storing():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA synchronous = FULL")
-            # answers to items are in here for a while, sealed
+            # what has left is overwritten, not only unlinked
             self._db.execute("PRAGMA secure_delete = ON")
 
     def close(self) -> None:
@@ -107,15 +116,18 @@ class Journal:
 
     def keep_request(self, parcel: Parcel, request: bytes) -> None:
         """Write down what a message carries."""
-        self._write("UPDATE parcel SET request = ? WHERE id = ?", request, parcel.name)
+        (locked,) = self._locker.seal("parcel", "request", [(parcel.name, request)])
+        self._write("UPDATE parcel SET request = ? WHERE id = ?", locked, parcel.name)
 
     def keep_reply(self, parcel: Parcel, metadata: Metadata, reply: bytes | Error) -> None:
         """Write down what a message is answered with."""
         error = reply if isinstance(reply, Error) else None
+        said = b"" if isinstance(reply, Error) else reply
+        (locked,) = self._locker.seal("parcel", "reply", [(parcel.name, said)])
         self._write(
             "UPDATE parcel SET reply_head = ?, reply = ?, request = NULL WHERE id = ?",
             encode(Message(metadata=metadata, error=error)),
-            b"" if isinstance(reply, Error) else reply,
+            locked,
             parcel.name,
         )
 
@@ -132,9 +144,24 @@ class Journal:
 
     def open_parcels(self) -> list[Parcel]:
         """Return what is not answered yet, oldest first."""
-        query = "SELECT head, request, reply_head, reply FROM parcel WHERE done = 0 ORDER BY seq"
+        query = (
+            "SELECT id, head, request, reply_head, reply FROM parcel WHERE done = 0 ORDER BY seq"
+        )
         with _storing():
-            return [_parcel(*row) for row in self._db.execute(query)]
+            found = self._db.execute(query).fetchall()
+        return [
+            _parcel(
+                head,
+                self._opened("request", name, request),
+                reply_head,
+                self._opened("reply", name, reply),
+            )
+            for name, head, request, reply_head, reply in found
+        ]
+
+    def _opened(self, column: str, name: str, value: bytes | None) -> bytes | None:
+        """Return what was locked, None where there is nothing yet."""
+        return None if value is None else self._locker.open("parcel", column, [(name, value)])[0]
 
     def node_id(self, place: str) -> int | None:
         """Return who we were at this SuperLink with this key."""

@@ -1,4 +1,6 @@
-"""The key a node is known by: an elliptic curve key on P-256, made at first start.
+"""The key a node is known by: an elliptic curve key on P-384, made at first start.
+
+Keys on P-256, which earlier versions made, are read as well; Flower takes any NIST curve.
 
 Beside it lies its public half in SSH format, as `flwr supernode register` takes it, and a lock: two
 processes with one key would each receive half of the messages.
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fieldvote.errors import InputError, StoreError, UnavailableError
 
 _SSH = serialization.PublicFormat.OpenSSH
+_CURVES = ("secp384r1", "secp256r1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def alone_with(path: Path) -> Iterator[None]:
 
 def _fresh() -> bytes:
     """Return a new key in SSH format."""
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    return ec.generate_private_key(ec.SECP384R1()).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
@@ -122,6 +125,8 @@ def _read(path: Path) -> ec.EllipticCurvePrivateKey:
         key = load(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as err:
         raise InputError(f"{path}: no private key without a passphrase in SSH or PEM") from err
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise InputError(f"{path}: expected a key on P-256, for instance by ssh-keygen -t ecdsa")
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _CURVES:
+        raise InputError(
+            f"{path}: expected a key on P-384 or P-256, for instance by ssh-keygen -t ecdsa -b 384"
+        )
     return key

@@ -24,9 +24,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from fieldvote.errors import WireError
+from fieldvote.protobuf import BYTES as _BYTES
+from fieldvote.protobuf import FIXED_64 as _DOUBLE
+from fieldvote.protobuf import VARINT as _VARINT
+from fieldvote.protobuf import read_fields
 
 ZIGZAG: Final = "zigzag"
-_VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
 _DEEPEST = 16  # messages within messages; an object tree of ours has three levels
 _LAST_64 = (1 << 64) - 1
 M = TypeVar("M")
@@ -138,14 +141,11 @@ def _decode(blob: memoryview, message: type[M], depth: int) -> M:
         raise WireError(f"{message.__name__}: nested deeper than {_DEEPEST}")
     known: Mapping[int, Slot] = {slot.number: slot for slot in slots_of(message)}
     found: dict[str, Any] = {}
-    place = 0
-    while place < len(blob):
-        tag, place = _read_varint(blob, place)
-        raw, place = _read_raw(blob, place, tag & 7)
-        slot = known.get(tag >> 3)
+    for number, wire_type, raw in read_fields(blob):
+        slot = known.get(number)
         if slot is None:
             continue
-        if slot.wire_type != tag & 7:
+        if slot.wire_type != wire_type:
             raise WireError(f"{message.__name__}.{slot.name}: another wire type than promised")
         value = _value(raw, slot, depth)
         if slot.repeated:
@@ -173,32 +173,3 @@ def _value(raw: int | memoryview, slot: Slot, depth: int) -> object:
         except UnicodeDecodeError as err:
             raise WireError(f"{slot.name}: not UTF-8 at byte {err.start}") from err
     return _decode(raw, slot.kind, depth + 1)
-
-
-def _read_raw(blob: memoryview, place: int, wire_type: int) -> tuple[int | memoryview, int]:
-    """Return a field's number or bytes, and where the next field begins."""
-    if wire_type == _VARINT:
-        return _read_varint(blob, place)
-    if wire_type == _BYTES:
-        size, place = _read_varint(blob, place)
-    elif wire_type in (_DOUBLE, _FLOAT):
-        size = 8 if wire_type == _DOUBLE else 4
-    else:
-        raise WireError(f"wire type {wire_type} is not in use")
-    if size > len(blob) - place:
-        raise WireError(f"a field of {size} bytes where {len(blob) - place} are left")
-    return blob[place : place + size], place + size
-
-
-def _read_varint(blob: memoryview, place: int) -> tuple[int, int]:
-    """Return a number of at most 64 bits, and where it ends."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if place >= len(blob):
-            raise WireError("a number that does not end")
-        byte = blob[place]
-        place += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number & _LAST_64, place
-    raise WireError("a number of more than ten bytes")

@@ -10,6 +10,7 @@ from edge.flower.keys import Identity, alone_with, node_key, public_path, public
 from edge.flower.node import LightNode
 from edge.flower.session import Session
 from edge.flower.wire import FleetWire, HttpWire, trust
+from edge.locked import Locker
 from edge.settings import FlowerSettings
 
 _FINISH_S = 1.0  # what a message in progress gets on the way out; the journal has it anyway
@@ -22,6 +23,7 @@ def on_flower(
     database: Path,
     answer: Callable[[bytes], bytes],
     *,
+    locker: Locker | None = None,
     say: Callable[[str], None],
     stop: Event,
 ) -> Iterator[None]:
@@ -31,6 +33,7 @@ def on_flower(
         settings: Where the SuperLink is and which key is ours.
         database: The device's own, with the pool's tables.
         answer: Request bytes to reply bytes; called from another thread.
+        locker: Has the key of the pool, if it is locked.
         say: Takes the operator's lines; called from another thread.
         stop: Ends the node's work at once; set here when the block ends.
 
@@ -53,7 +56,7 @@ def on_flower(
         register=f"flwr supernode register {public_path(path).resolve()}",
     )
     with alone_with(path):
-        journal = Journal(database)
+        journal = Journal(database, locker)
         try:
             session = Session(wires, identity, journal, say=say, stop=stop)
             node = LightNode(session, journal, answer, stop=stop, say=say)

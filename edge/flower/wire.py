@@ -192,7 +192,7 @@ def _code_in(answer: bytes) -> int:
     """Return Flower's own number of an error, 0 if it has none."""
     try:
         code = json.loads(answer).get("code", 0)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return 0
     return code if isinstance(code, int) else 0
 

@@ -101,6 +101,8 @@ class Vocabulary:
             key, _, rest = line.partition(" ")
             size = len(line) if line.isascii() else len(line.encode("utf-8"))
             if len(key) == 2 and key.isalpha():
+                if not rest:
+                    raise InputError("a vocabulary's group of words holds none")
                 words[key] = (start + len(key) + 1, start + size)
             elif line:
                 small[key] = rest.split()
@@ -118,7 +120,7 @@ class Vocabulary:
             digest=sha256(content).hexdigest(),
             words=table,
             # of a word in two groups, the later one counts
-            streets=frozenset(word for word, key in streets if table[word] == key),
+            streets=frozenset(word for word, key in streets if table.get(word) == key),
             exact=exact,
             secret_labels=frozenset(small.get(":l", ())),
             labels=frozenset(small.get(":b", ())),

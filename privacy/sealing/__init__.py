@@ -1,15 +1,13 @@
-"""Keys, envelopes and signed manifests."""
+"""Keys, envelopes, and the roles that sign what a fleet goes by."""
 
 from privacy.sealing.envelope import open_envelope, seal
 from privacy.sealing.keys import SealingKey, SigningKey
-from privacy.sealing.manifest import Manifest, sign_manifest, verify_manifest
+from privacy.sealing.trusted import Trusted
 
 __all__ = [
-    "Manifest",
     "SealingKey",
     "SigningKey",
+    "Trusted",
     "open_envelope",
     "seal",
-    "sign_manifest",
-    "verify_manifest",
 ]

@@ -63,7 +63,7 @@ class VoteQuestion:
         known: tuple[About, ...] = get_args(About)
         named = [name for name in known if name == about]
         if not named or one_in < 1:
-            raise InputError(f"no question is about {about!r}, of one item in {one_in}")
+            raise InputError(f"no question is about {about[:32]!r}, of one item in {one_in}")
         m = model.functions
         bits = np.frombuffer(copies, dtype=np.uint8)
         if len(bits) != (m * m + 7) // 8:

@@ -35,9 +35,9 @@ _MODEL = (
 import numpy
 before = rss()
 from edge.scorer import Scorer
-from edge.install import install_task
+from edge.install import installed_in
 from pathlib import Path
-task = install_task(Path(sys.argv[1]), trusted=[])
+task = installed_in(Path(sys.argv[1])).task
 names = (task.names.input, task.names.probabilities, task.names.embedding)
 tasks = rss()
 scorer = Scorer(task.model, names=names)
@@ -49,9 +49,10 @@ _WORDS = (
     _RSS
     + """
 import edge.device
-from edge.install import install_task, redaction_of
+from edge.install import installed_in
+from edge.redaction import redaction_of
 from pathlib import Path
-task = install_task(Path(sys.argv[1]), trusted=[])
+task = installed_in(Path(sys.argv[1])).task
 before = rss()
 kept = redaction_of(task)
 print(rss() - before)

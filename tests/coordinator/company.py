@@ -24,7 +24,7 @@ from fieldvote.errors import FieldvoteError
 from fieldvote.records import DeviceId, Reply, decode
 from tests.coordinator.driven import store_of, write_campaign
 from tests.coordinator.rounds.campaign import Reader, desk_of
-from tests.coordinator.rounds.crash import Outcome, World, outcome
+from tests.coordinator.rounds.crash import WRAPPING_KEY, Outcome, World, outcome
 from tests.coordinator.store.places import everything
 from tests.doubles.transport import MemoryTransport
 
@@ -146,6 +146,10 @@ class Company:
             f'\nstore = "{self.place}"' if isinstance(self.place, str) else ""
         )
         self.config = write_campaign(self.folder, said)
+        key = self.folder / "state" / "at_rest.key"
+        key.parent.mkdir(exist_ok=True)
+        key.touch(mode=0o600)
+        key.write_bytes(WRAPPING_KEY)
         self.world = World(self.folder, self.place, "small")
         (self.folder / "pools").mkdir()
         self.world.fleet().close()

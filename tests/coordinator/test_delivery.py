@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coordinator.delivery import Delivery, Pace, Parcel
-from edge.install import sign_task
 from fieldvote.bundle import Bundle
 from fieldvote.delivery import CHUNK_LIMIT, BundleReply, BundleRequest
 from fieldvote.errors import SignatureError, UnavailableError
 from fieldvote.records import DeviceId, decode, encode
-from tests.doubles.phones import NEW, OWNER, Phone, owned
+from tests.doubles.owner import OWNER
+from tests.doubles.phones import NEW, Phone, news_of, owned
 from tests.doubles.tasks import task_of, text_files, write_task
 from tests.doubles.transport import MemoryTransport
 
@@ -83,6 +83,7 @@ def delivered(
 @pytest.fixture
 def phone(tmp_path: Path) -> Iterator[Phone]:
     made = Phone(tmp_path, tries=False)
+    made.hear(news_of(owned(4)))  # hello has told it before anything is sent
     with closing(made.pool):
         yield made
 
@@ -107,7 +108,7 @@ def test_a_bundle_arrives_over_a_line_that_loses_and_nothing_confirmed_is_sent_a
         _, said = delivered({ONE: wire}, parcel_of(bundle))
         # it arrived as it was sent, and is no task: the device says so
         assert said[-1].startswith("device 1 takes no offers v4: ")
-        assert "missing" in said[-1]
+        assert "pinned" in said[-1]
     assert wire.again == 0
     # what was sent twice is at most the one piece whose fate was unknown, each time
     most = max(len(request.content) for request in wire.sent)
@@ -211,6 +212,7 @@ def test_many_devices_are_served_by_a_few_threads(tmp_path: Path) -> None:
     for number in range(1, 10):
         (tmp_path / f"{number}").mkdir()
         phones[DeviceId(number)] = Phone(tmp_path / f"{number}", tries=False)
+        phones[DeviceId(number)].hear(news_of(owned(4)))
     _, said = delivered(
         {device: Wire(made.arrivals.take) for device, made in phones.items()}, parcel_of(owned(4))
     )
@@ -236,16 +238,50 @@ def test_without_a_signed_task_nothing_is_delivered_and_that_is_said_once() -> N
 def test_a_parcel_is_what_was_signed_and_named_by_its_version(tmp_path: Path) -> None:
     folder = write_task(tmp_path / "task", text_files())
     assert Parcel.load(folder, task_of(text_files())) is None
-    sign_task(folder, version=12, signer=OWNER)
+    OWNER.sign_task(folder, 12)
     parcel = Parcel.load(folder, task_of(text_files()))
     assert parcel is not None
     assert (parcel.name, parcel.bundle) == ("offers v12", Bundle.load(folder))
     (folder / "policy.toml").write_bytes(NEW["policy.toml"])
     with pytest.raises(SignatureError, match="not the one that was signed"):
         Parcel.load(folder, task_of(NEW))
-    (folder / "manifest.sig").write_bytes(b"")
+    (folder / "targets.msgpack").write_bytes(b"")
     with pytest.raises(SignatureError):
         Parcel.load(folder, task_of(NEW))
+
+
+def large(functions: bytes, model: bytes) -> dict[str, bytes]:
+    """Return a task whose model is too large for a thin bundle."""
+    return {**NEW, "functions.toml": functions, "model.onnx": model}
+
+
+def test_a_file_the_device_has_is_not_sent_again(tmp_path: Path) -> None:
+    model, said_before = bytes(200_000), NEW["functions.toml"]
+    functions = said_before.replace(b"voucher", b"coupon")
+    phone = Phone(tmp_path, tries=False)
+    with closing(phone.pool):
+        first = Parcel.of(OWNER.bundle(large(said_before, model), 4), "offers")
+        phone.hear(news_of(first.bundle))
+        _, said = delivered({ONE: Wire(phone.arrivals.take)}, first)
+        assert "has installed offers v4" in said[-1]
+        # the thin one was tried in vain, then all was sent
+        sent = int(said[-1].split(" bytes")[0].split()[-1])
+        assert first.thin is not None
+        assert sent == first.bundle.size_bytes + first.thin.size_bytes
+        second = Parcel.of(OWNER.bundle(large(functions, model), 5), "offers")
+        phone.hear(news_of(second.bundle))
+        phone.restart()
+        wire = Wire(phone.arrivals.take)
+        _, said = delivered({ONE: wire}, second)
+        assert "has installed offers v5" in said[-1]
+        assert sum(len(request.content) for request in wire.sent) < 5000
+        assert Bundle.load(phone.task) == second.bundle
+        # a file of the right name that is not the right one does not count as here
+        third = Parcel.of(OWNER.bundle(large(functions, bytes(200_001)), 6), "offers")
+        phone.hear(news_of(third.bundle))
+        _, said = delivered({ONE: Wire(phone.arrivals.take)}, third)
+        assert "has installed offers v6" in said[-1]
+        assert Bundle.load(phone.task) == third.bundle
 
 
 @settings(deadline=None, max_examples=60)

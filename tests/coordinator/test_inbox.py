@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from fieldvote.records import (
     encode,
 )
 from privacy.sealing import SealingKey
+from privacy.sealing.context import Purpose
 from strategies.labeling import VoteSummary
 from strategies.representation import Moments
 from tests.coordinator.replies import (
@@ -34,9 +36,12 @@ from tests.coordinator.replies import (
     WIDTH,
     answers,
     contents,
+    envelope,
     hello,
     item,
+    meet,
     offer,
+    signer,
     survey,
     total,
 )
@@ -184,44 +189,121 @@ def granted(name: str, device: DeviceId, arm: int = ARM_CHOSEN) -> dict[bytes, S
     return {item(name): made}
 
 
-def sealed(name: str, envelope: bytes = b"sealed", refusal: str = "") -> SealedItem:
-    return SealedItem(item=item(name), envelope=envelope, refusal=refusal)
+def sealed(name: str, sealed_as: bytes | None = None, refusal: str = "") -> SealedItem:
+    made = envelope(name, ONE) if sealed_as is None else sealed_as
+    return SealedItem(item=item(name), envelope=made, refusal=refusal)
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.binary(min_size=1, max_size=300))
-def test_a_candidate_is_put_away_byte_by_byte_as_it_came(envelope: bytes) -> None:
-    with closing(open_store(None, now=lambda: NOON)) as store:
-        reply = CollectReply(round=1, sealed=(sealed("a", envelope),))
-        came = Inbox(store, SHAPES).collect(1, {ONE: encode(reply)}, granted("a", ONE, ARM_RANDOM))
-        assert came == (1, 0)
-        kept = StoredCandidate(item=item("a"), device=ONE, arm=ARM_RANDOM, envelope=envelope)
-        assert store.queue() == [kept]
+def collected(store: Store, *candidates: SealedItem, number: int = 1) -> tuple[int, int]:
+    """Let the first device bring what it was granted."""
+    blob = encode(CollectReply(round=number, sealed=candidates))
+    asked = {name: offer for name in "abcz" for name, offer in granted(name, ONE).items()}
+    return Inbox(store, SHAPES).collect(number, {ONE: blob}, asked)
+
+
+def test_a_candidate_is_put_away_byte_by_byte_as_it_came(store: Store) -> None:
+    meet(store, ONE)
+    came_as = envelope("a", ONE)
+    reply = CollectReply(round=1, sealed=(sealed("a", came_as),))
+    came = Inbox(store, SHAPES).collect(1, {ONE: encode(reply)}, granted("a", ONE, ARM_RANDOM))
+    assert came == (1, 0)
+    kept = StoredCandidate(item=item("a"), device=ONE, arm=ARM_RANDOM, envelope=came_as)
+    assert store.queue() == [kept]
 
 
 def test_only_what_was_granted_to_this_very_device_is_taken(store: Store) -> None:
+    meet(store, ONE, TWO)
     inbox = Inbox(store, SHAPES)
     asked = {**granted("a", ONE), **granted("b", TWO), **granted("c", ONE)}
-    mine = CollectReply(
+    mine, theirs = envelope("a", ONE), envelope("b", TWO)
+    first = CollectReply(
         round=1,
-        sealed=(sealed("a"), sealed("b"), sealed("never offered"), sealed("c", b"", "Leak")),
+        sealed=(
+            sealed("a", mine),
+            sealed("b"),
+            sealed("never offered"),
+            sealed("c", b"", "Leak"),
+        ),
     )
-    theirs = CollectReply(round=1, sealed=(sealed("b", b"theirs"),))
-    assert inbox.collect(1, {ONE: encode(mine), TWO: encode(theirs)}, asked) == (2, 1)
+    second = CollectReply(round=1, sealed=(sealed("b", theirs),))
+    assert inbox.collect(1, {ONE: encode(first), TWO: encode(second)}, asked) == (2, 1)
     assert inbox.dropped == {"not granted": 2}
     assert [(c.item, c.device, c.envelope) for c in store.queue()] == [
-        (item("a"), ONE, b"sealed"),
-        (item("b"), TWO, b"theirs"),
+        (item("a"), ONE, mine),
+        (item("b"), TWO, theirs),
     ]
 
 
 def test_the_same_candidate_twice_is_kept_once(store: Store) -> None:
+    meet(store, ONE)
+    inbox, first = Inbox(store, SHAPES), envelope("a", ONE)
+    again = [sealed("a", envelope("a", ONE, sequence=n)) for n in (1, 2)]
+    inbox.collect(1, {ONE: encode(CollectReply(round=1, sealed=(sealed("a", first),)))},
+                  granted("a", ONE))  # fmt: skip
+    inbox.collect(1, {ONE: encode(CollectReply(round=1, sealed=tuple(again)))}, granted("a", ONE))
+    assert [c.envelope for c in store.queue()] == [first]
+
+
+NOT_TAKEN = {
+    "no envelope": b"sealed",
+    "cut short": envelope("a", ONE)[:100],
+    "a flipped bit": envelope("a", ONE)[:-1] + bytes([envelope("a", ONE)[-1] ^ 1]),
+    "of another item": envelope("b", ONE),
+    "of another device": envelope("a", TWO),
+    "signed by another": envelope("a", ONE, by=signer(TWO)),
+    "of another round": envelope("a", ONE, round_number=2),
+    "of another task": envelope("a", ONE, family="cd" * 32),
+    "under another policy": envelope("a", ONE, policy=b"q" * 32),
+    "for another purpose": envelope("a", ONE, purpose=Purpose.ANSWER),
+}
+
+
+@pytest.mark.parametrize("made", NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_an_envelope_that_is_not_its_devices_for_this_round_is_dropped_and_counted(
+    store: Store, made: bytes
+) -> None:
+    meet(store, ONE, TWO)
     inbox = Inbox(store, SHAPES)
-    first = CollectReply(round=1, sealed=(sealed("a", b"first"),))
-    again = CollectReply(round=1, sealed=(sealed("a", b"again"), sealed("a", b"and again")))
-    inbox.collect(1, {ONE: encode(first)}, granted("a", ONE))
-    inbox.collect(1, {ONE: encode(again)}, granted("a", ONE))
-    assert [c.envelope for c in store.queue()] == [b"first"]
+    blob = encode(CollectReply(round=1, sealed=(sealed("a", made), sealed("z"))))
+    asked = {**granted("a", ONE), **granted("z", ONE)}
+    assert inbox.collect(1, {ONE: blob}, asked) == (1, 0)
+    assert inbox.dropped.total() == 1
+    assert [candidate.item for candidate in store.queue()] == [item("z")]
+
+
+def test_a_candidate_of_a_device_nobody_met_is_dropped(store: Store) -> None:
+    assert collected(store, sealed("a")) == (0, 0)
+    assert store.queue() == []
+
+
+def test_an_envelope_that_was_here_before_is_dropped_after_a_restart_too(tmp_path: Path) -> None:
+    """Its number, not its bytes: a thief could not make another of it, a device could."""
+    path = tmp_path / "store.sqlite"
+    made = envelope("a", ONE, sequence=7)
+    with closing(open_store(path, now=lambda: NOON)) as store:
+        meet(store, ONE)
+        assert collected(store, sealed("a", made)) == (1, 0)
+    replays = [sealed("b", envelope("b", ONE, sequence=7, round_number=2))]
+    fresh = [sealed("c", envelope("c", ONE, sequence=8, round_number=2))]
+    with closing(open_store(path, now=lambda: NOON)) as store:
+        assert collected(store, *replays, *fresh, number=2) == (1, 0)
+        assert {candidate.item for candidate in store.queue()} == {item("a"), item("c")}
+
+
+def test_a_window_moves_with_the_candidate_it_let_in_or_not_at_all(store: Store) -> None:
+    meet(store, ONE)
+
+    class DiesError(Exception):
+        pass
+
+    def die_before_the_commit() -> None:
+        with store.transaction():
+            collected(store, sealed("a"))
+            raise DiesError
+
+    with pytest.raises(DiesError):
+        die_before_the_commit()
+    assert collected(store, sealed("a")) == (1, 0)
 
 
 @pytest.mark.parametrize(

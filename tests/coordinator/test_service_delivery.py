@@ -12,13 +12,13 @@ from coordinator.driving import drive
 from coordinator.pulse import Pulse
 from coordinator.rounds.clock import SteadyClock
 from coordinator.service import CoordinatorSettings, open_store
-from edge.install import sign_task
 from edge.service import Serving
 from edge.settings import EdgeSettings
 from fieldvote.errors import InputError
-from fieldvote.records import DeviceId
+from fieldvote.records import DeviceId, HelloReply, HelloRequest, decode, encode
 from fieldvote.task import Task
-from tests.doubles.phones import NEW, OLD, OWNER
+from tests.doubles.owner import OWNER
+from tests.doubles.phones import NEW, OLD
 from tests.doubles.tasks import task_of, write_device, write_task
 from tests.doubles.transport import MemoryTransport
 
@@ -28,7 +28,9 @@ ONE = DeviceId(1)
 def config_in(folder: Path) -> Path:
     config = folder / "coordinator.toml"
     config.write_text(
-        'folder = "state"\ntask = "task"\nrounds = 1\n[campaign]\nname = "c"\ndeadline_s = 5\n'
+        'folder = "state"\ntask = "task"\nrounds = 1\n'
+        f"{OWNER.put_online(folder)}"
+        '[campaign]\nname = "c"\ndeadline_s = 5\n'
     )
     return config
 
@@ -39,9 +41,9 @@ def phone(tmp_path: Path) -> Iterator[Serving]:
         tmp_path / "phone",
         OLD,
         items="a prize for you\nsee you at home\n",
-        trusted_keys=f'["{OWNER.public.hex()}"]',
+        root=OWNER.put_root(tmp_path / "phone"),
     )
-    sign_task(tmp_path / "phone" / "task", version=3, signer=OWNER)
+    OWNER.sign_task(tmp_path / "phone" / "task", 3)
     with ExitStack() as held:
         yield Serving(EdgeSettings.load(config), held, lambda _: None)
 
@@ -81,7 +83,7 @@ def driven(folder: Path, phone: Serving, *, until: str) -> list[str]:
 
 
 def test_a_device_gets_the_campaigns_task_and_takes_part(tmp_path: Path, phone: Serving) -> None:
-    sign_task(write_task(tmp_path / "task", NEW), version=4, signer=OWNER)
+    OWNER.sign_task(write_task(tmp_path / "task", NEW), 4)
     said = driven(tmp_path, phone, until="people: 0 of")
     [installed] = [line for line in said if "installed" in line]
     assert installed.startswith("device 1 has installed offers v4: ")
@@ -100,7 +102,7 @@ def test_an_unsigned_task_is_delivered_to_nobody(tmp_path: Path, phone: Serving)
 def test_a_task_that_was_changed_since_it_was_signed_is_delivered_to_nobody(
     tmp_path: Path, phone: Serving
 ) -> None:
-    sign_task(write_task(tmp_path / "task", OLD), version=4, signer=OWNER)
+    OWNER.sign_task(write_task(tmp_path / "task", OLD), 4)
     write_task(tmp_path / "task", NEW)
     said = driven(tmp_path, phone, until="devices run another task")
     assert said[0].startswith("the task is not delivered to any device: ")
@@ -110,7 +112,7 @@ def test_a_task_that_was_changed_since_it_was_signed_is_delivered_to_nobody(
 def test_a_campaign_does_not_begin_in_the_folder_of_another_task(
     tmp_path: Path, phone: Serving
 ) -> None:
-    sign_task(write_task(tmp_path / "task", NEW), version=4, signer=OWNER)
+    OWNER.sign_task(write_task(tmp_path / "task", NEW), 4)
     driven(tmp_path, phone, until="people: 0 of")
     shutil.rmtree(tmp_path / "task")
     write_task(tmp_path / "task", OLD)
@@ -121,3 +123,14 @@ def test_a_campaign_does_not_begin_in_the_folder_of_another_task(
     assert said == []
     with closing(open_store(CoordinatorSettings.load(config))) as store:
         assert store.note("task") == task_of(NEW).digest
+
+
+def test_a_task_that_was_signed_anew_reaches_devices_that_run_it(
+    tmp_path: Path, phone: Serving
+) -> None:
+    OWNER.sign_task(write_task(tmp_path / "task", OLD), 4)
+    said = driven(tmp_path, phone, until="has installed")
+    [installed] = [line for line in said if "installed" in line]
+    assert installed.startswith("device 1 has installed offers v4: ")
+    hello = decode(phone.answer(encode(HelloRequest(campaign="c"))), HelloReply)
+    assert (hello.task, hello.version) == (task_of(OLD).digest, 4)

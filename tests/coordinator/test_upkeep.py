@@ -13,7 +13,7 @@ from coordinator import cli, upkeep
 from coordinator.rounds.commands import Command
 from coordinator.rounds.events import Planned, dump_event
 from coordinator.service import STORE_FILE
-from fieldvote.errors import InputError, StoreError
+from fieldvote.errors import InputError, SealError, StoreError
 from tests.coordinator.driven import Driven, store_of, write_campaign
 from tests.coordinator.rounds.campaign import TurnedClock, make_fleet
 
@@ -204,7 +204,9 @@ def test_a_backup_brings_everything_back(done: Path, tmp_path: Path, empty: Path
     path = tmp_path / "monday.sqlite"
     said = coordinator(done, "backup", str(path)).stdout
     assert said == f"{path}: {path.stat().st_size} bytes; keep it as safe as the store\n"
-    restored = coordinator(empty, "restore", str(path))
+    assert isinstance(coordinator(empty, "restore", str(path)).exception, SealError)
+    key = done.parent / "state" / "at_rest.key"  # the new place made one of its own
+    restored = coordinator(empty, "restore", str(path), "--key", str(key))
     assert restored.exit_code == 0
     events = upkeep.check_store(done)["events"]
     assert restored.stdout == f"{events} events in 1 streams are back, all chains whole\n"
@@ -234,7 +236,7 @@ def test_a_backup_of_another_campaign_is_named_so(
     upkeep.back_up(campaign, path)
     empty.write_text(empty.read_text().replace('name = "small"', 'name = "large"'))
     with pytest.raises(InputError, match="holds no campaign 'large'"):
-        upkeep.bring_back(empty, path)
+        upkeep.bring_back(empty, path, campaign.parent / "state" / "at_rest.key")
 
 
 def test_what_is_no_backup_is_refused_and_changes_nothing(tmp_path: Path, empty: Path) -> None:

@@ -12,10 +12,7 @@ import numpy as np
 
 from coordinator.models.backbone import projection_backbone
 from edge.flower.keys import node_key
-from edge.install import sign_task
 from fieldvote.bundle import Bundle
-from fieldvote.rng import keyed_entropy
-from privacy.sealing import SigningKey
 from tests.deployment.processes import (
     CERTIFICATES,
     call,
@@ -26,6 +23,7 @@ from tests.deployment.processes import (
 )
 from tests.deployment.site import Site, serving
 from tests.deployment.slow_link import Link, SlowLink, slow_link
+from tests.doubles.owner import OWNER
 from tests.doubles.tasks import TEXT_WIDTH, text_files, write_task
 
 DEVICE = "phone"
@@ -38,7 +36,7 @@ real, log = edge.arrivals.Arrivals.take, pathlib.Path(sys.argv[1])
 def take(self, request):
     reply = real(self, request)
     with log.open("a") as file:
-        row = [request.offset, len(request.content), reply.have, time.time()]
+        row = [request.offset, len(request.content), reply.have, time.time(), request.size]
         print(json.dumps(row), file=file)
     return reply
 edge.arrivals.Arrivals.take = take
@@ -66,10 +64,12 @@ class Delivered:
 
     @property
     def pieces(self) -> list[tuple[int, int, int]]:
-        """Return offset and size of each piece the device got, and what it then said it had."""
+        """Return offset and size of each piece of version 2, and what the device then had."""
         path = self.site.folder / "pieces"
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return [(row[0], row[1], row[2]) for row in map(json.loads, lines)]
+        rows = [json.loads(line) for line in lines]
+        # without its large files it was offered first, in vain
+        return [(row[0], row[1], row[2]) for row in rows if row[4] == self.bundle.size_bytes]
 
     @property
     def confirmed_again(self) -> int:
@@ -93,12 +93,11 @@ def large_text_task(size_bytes: int) -> dict[str, bytes]:
 @contextmanager
 def delivering(folder: Path, link: Link, *, size_bytes: int) -> Iterator[Delivered]:
     """Serve a campaign, and start its device behind a slow link."""
-    owner = SigningKey.generate(keyed_entropy(1, "owner"))
     for place, files, version in (
         (folder / "my-task", large_text_task(size_bytes), 2),
         (folder / DEVICE / "task", text_files(), 1),
     ):
-        sign_task(write_task(place, files), version=version, signer=owner)
+        OWNER.sign_task(write_task(place, files), version)
     bundle = Bundle.load(folder / "my-task")
     assert bundle is not None
     public = call(folder, "labels", "keys", "--keys", "desk")
@@ -106,7 +105,7 @@ def delivering(folder: Path, link: Link, *, size_bytes: int) -> Iterator[Deliver
     port = free_port()
     with nobody_left(folder), slow_link(link, port) as laid:
         _write_coordinator(folder, port)
-        _write_device(folder / DEVICE, public, owner, laid.port)
+        _write_device(folder / DEVICE, public, laid.port)
         site = Site(folder, (DEVICE,))
         agent = [sys.executable, "-c", _WATCHED, str(folder / "pieces"), f"{DEVICE}/device.toml"]
         with serving(site) as campaign:
@@ -121,20 +120,21 @@ def _write_coordinator(folder: Path, port: int) -> None:
     (folder / "coordinator.toml").write_text(
         'folder = "state"\ntask = "my-task"\nrounds = 1\nanswers_wait_s = 100\n'
         f'address = "127.0.0.1:{port}"\n'
+        f"{OWNER.put_online(folder)}"
         f"[flower]\nauthenticate_devices = true\n{files}"
         '[campaign]\nname = "delivered"\nlabels_per_device = 1\nexchanges = 2\ndeadline_s = 60\n'
         "rollout.enabled = false\n"
     )
 
 
-def _write_device(folder: Path, public: str, owner: SigningKey, port: int) -> None:
-    """Write a device that trusts the owner's signature."""
+def _write_device(folder: Path, public: str, port: int) -> None:
+    """Write a device that trusts the owner."""
     (folder / "sketch.key").write_bytes(bytes(8))
     texts = [f"see you at home, number {n}" if n % 2 else f"a prize, number {n}" for n in range(12)]
     (folder / "items.txt").write_text("\n".join(texts))
     (folder / "device.toml").write_text(
         'folder = "state"\ntask = "task"\nsketch_secret = "sketch.key"\nitems = "items.txt"\n'
-        f'trusted_keys = ["{owner.public.hex()}"]\n{public}'
+        f"root = {OWNER.put_root(folder)}\n{public}"
         f'[flower]\nsuperlink = "127.0.0.1:{port}"\nca = "../ca.pem"\nkey = "node.key"\n'
     )
     node_key(folder / "node.key")

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import edge.service
 from coordinator.labels.terminal import answer_queue
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.events import Event, load_event
+from coordinator.service import CoordinatorSettings, open_store
 from fieldvote.task import Task
 from strategies.labeling import VoteSummary
 from tests.deployment.processes import (
@@ -107,11 +106,12 @@ class Site:
     def counted_items(self) -> int:
         """Return how many items the summed votes are about."""
         task = Task.load(self.folder / "my-task")
-        [[votes]] = self.rows("SELECT vector FROM total WHERE name = 'votes'")
+        settings = CoordinatorSettings.load(self.folder / "coordinator.toml")
+        with closing(open_store(settings)) as store:
+            votes = store.total("votes")
+        assert votes is not None
         summary = VoteSummary.from_vector(
-            np.frombuffer(votes, dtype="<i8").astype(np.int64),
-            functions=len(task.functions),
-            classes=len(task.classes),
+            votes, functions=len(task.functions), classes=len(task.classes)
         )
         return summary.items
 

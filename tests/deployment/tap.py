@@ -63,10 +63,6 @@ class Tap:
             if start >= 0
         ]
 
-    def holds(self, words: bytes) -> bool:
-        """Return whether these bytes went by, in either direction."""
-        return any(words in bytes(each) for each in [*self.said, *self.heard])
-
     def _accept(self) -> None:
         """Open a line onwards for each connection, until the listener is closed."""
         with suppress(OSError):

@@ -1,5 +1,6 @@
 """Agents over pools in memory, and the desk that opens what they ship and answers it."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,10 +10,10 @@ import numpy as np
 from coordinator.models.training import first_model
 from coordinator.settings import InputSettings
 from edge.agent import Agent, AgentParts
-from edge.install import redaction_of
 from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
+from edge.redaction import redaction_of
 from edge.scorer import Scorer
 from fieldvote.heads import (
     EvaluateReply,
@@ -22,8 +23,6 @@ from fieldvote.heads import (
     HeadModel,
 )
 from fieldvote.records import (
-    ANSWER_CONTEXT,
-    CANDIDATE_CONTEXT,
     Answer,
     AnswersReply,
     AnswersRequest,
@@ -40,6 +39,8 @@ from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+from privacy.sealing.context import Marks, Purpose, Scope
+from privacy.sealing.rotation import DatedKey
 from strategies.representation import Moments
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -106,13 +107,18 @@ class Device:
 
     def opened(self, sealed: SealedItem) -> MaskedItem:
         """Open an envelope as the desk does."""
-        plain = open_envelope(
+        opened = open_envelope(
             sealed.envelope,
-            key=DESK.labeling,
-            context=CANDIDATE_CONTEXT + self.task.family.encode() + sealed.item,
-            sender=self.signing.public,
+            keys=[DESK.labeling],
+            scope=self.scope(Purpose.CANDIDATE, sealed.item),
+            senders=[self.signing.public],
         )
-        return decode(plain, MaskedItem)
+        return decode(opened.plaintext, MaskedItem)
+
+    def scope(self, purpose: Purpose, item: bytes = b"") -> Scope:
+        """Return what this device's envelopes are bound to."""
+        family, device = self.task.family, self.signing.public
+        return Scope(purpose=purpose, family=family, device=device, item=item)
 
     def sealed_answer(
         self,
@@ -126,7 +132,8 @@ class Device:
         return seal(
             encode(Answer(item=item, label=label)),
             recipient=self.sealing.public if recipient is None else recipient,
-            context=ANSWER_CONTEXT + self.task.family.encode(),
+            scope=self.scope(Purpose.ANSWER),
+            marks=Marks(epoch=os.urandom(16), sequence=0),
             signer=signer,
         )
 
@@ -201,7 +208,9 @@ def build_device(
         redactor=redactor,
         vocabulary=vocabulary,
         signer=signing,
-        recipient=Recipient(labeling_key=DESK.labeling.public, context=task.family.encode()),
+        recipient=Recipient(
+            labeling_keys=(DatedKey(public=DESK.labeling.public),), now=lambda: NOON
+        ),
     )
     names = (task.names.input, task.names.probabilities, task.names.embedding)
     agent = Agent(
@@ -212,7 +221,7 @@ def build_device(
             functions=compile_functions(task.functions, task.input, task.classes),
             outbox=outbox,
             sealing_key=sealing,
-            desk_key=DESK.signing.public,
+            desk_keys=(DatedKey(public=DESK.signing.public),),
             sketch_seed=7,
             evaluates=gold is not None,
             rng=lambda purpose, round_number: stream(1, purpose, number, round_number),

@@ -1,40 +1,43 @@
 """A device's disk and the part of its program that takes a new task in pieces."""
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from edge.arrivals import Arrivals, Place
 from edge.device import try_out
-from edge.install import installed_in, settle, sign_task
+from edge.install import installed_in, settle
 from edge.items import text_payload
 from edge.pool import Pool
-from fieldvote.bundle import Bundle, unpack
+from edge.trust import Trust
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import BundleReply, BundleRequest
-from fieldvote.rng import keyed_entropy
+from fieldvote.errors import FieldvoteError
 from fieldvote.task import Task
-from privacy.sealing import SigningKey
+from privacy.sealing.roles import Role, Targets
+from privacy.sealing.signed import reopen
+from tests.doubles.owner import OWNER, Owner
 from tests.doubles.tasks import text_files, write_task
 
-OWNER = SigningKey.generate(keyed_entropy(1, "owner"))
-STRANGER = SigningKey.generate(keyed_entropy(2, "stranger"))
 OLD, NEW = text_files(), text_files(candidates=7)
 
 
 @cache
 def owned(version: int) -> Bundle:
     """Return what the owner signed: up to version 3 the old files, after that the new ones."""
-    with TemporaryDirectory() as name:
-        return signed(Path(name) / "task", OLD if version <= 3 else NEW, version, OWNER)
+    return OWNER.bundle(OLD if version <= 3 else NEW, version)
 
 
-def signed(folder: Path, files: dict[str, bytes], version: int, signer: SigningKey) -> Bundle:
-    """Return files as a bundle that somebody signed."""
-    sign_task(write_task(folder, files), version=version, signer=signer)
-    bundle = Bundle.load(folder)
-    assert bundle is not None
-    return bundle
+def news_of(bundle: Bundle, owner: Owner = OWNER) -> bytes:
+    """Return what hello says of a bundle; nothing of one that nobody signed."""
+    try:
+        blob = unpack(bundle.content)[TARGETS_FILE]
+        version = reopen(blob, Targets, Role.TARGETS).value.version
+    except (FieldvoteError, KeyError):
+        return b""
+    return owner.news(bundle, version)
 
 
 @dataclass(slots=True)
@@ -42,16 +45,19 @@ class Phone:
     """A device's disk, and the part of its program that takes pieces."""
 
     root: Path
-    trusted: tuple[SigningKey, ...] = (OWNER,)
+    owner: Owner | None = OWNER
     largest_bytes: int = 10_000_000
     free_bytes: int = 10**12
     tries: bool = True
     arrivals: Arrivals = field(init=False)
     pool: Pool = field(init=False)
+    trust: Trust | None = field(init=False)
+    passed_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.task.exists():
-            write_task(self.task, unpack(owned(3).content))
+            write_task(self.task, OLD)
+            OWNER.sign_task(self.task, 3)
         (self.root / "state").mkdir(exist_ok=True)
         self.start()
 
@@ -59,20 +65,22 @@ class Phone:
     def task(self) -> Path:
         return self.root / "task"
 
+    def now_s(self) -> float:
+        return time.time() + self.passed_s
+
     def start(self) -> None:
         """Open everything as the agent does."""
         settle(self.task)
-        installed = installed_in(self.task, trusted=[key.public for key in self.trusted])
         self.pool = Pool(self.root / "state" / "pool.sqlite")
         if not len(self.pool):
             self.pool.add([bytes(16)], [text_payload("a prize")])
-        if installed.version is not None:
-            self.pool.keep_note("task version", b"%d" % installed.version)
+        self.trust = Trust(self.pool, self.owner.roots[0], self.now_s) if self.owner else None
+        installed = self.trust.installed(self.task) if self.trust else installed_in(self.task)
         self.arrivals = Arrivals(
             Place(
                 folder=self.root / "state",
                 task=self.task,
-                trusted=[key.public for key in self.trusted],
+                trust=self.trust,
                 largest_bytes=self.largest_bytes,
             ),
             self.pool,
@@ -90,6 +98,12 @@ class Phone:
         self.pool.close()
         self.start()
 
+    def hear(self, news: bytes) -> None:
+        """Take news in, as far as it is believed."""
+        with suppress(FieldvoteError):
+            if self.trust:
+                self.trust.refresh(news)
+
     def send(self, bundle: Bundle, offset: int = 0, size: int = 0) -> BundleReply:
         content = bundle.content[offset : offset + size]
         return self.arrivals.take(
@@ -99,7 +113,8 @@ class Phone:
         )
 
     def finish(self, bundle: Bundle, size: int = 3000) -> BundleReply:
-        """Send what is missing, as a coordinator does."""
+        """Say what is new, and send what is missing, as a coordinator does."""
+        self.hear(news_of(bundle))
         reply = self.send(bundle)
         while not reply.installed and not reply.refusal:
             reply = self.send(bundle, reply.have, size)

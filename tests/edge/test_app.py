@@ -7,7 +7,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from edge.app import FIELD, RECORD, REFUSED, build_client_app, socket_door
-from edge.outbox import ask
+from edge.asking import ask
 from fieldvote.errors import LedgerSpentError, SettingsError, UnavailableError
 from simulations.engines.in_process import CLIENT_APP_RAISED, InProcessGrid
 from tests.doubles.sockets import serving, short_folder

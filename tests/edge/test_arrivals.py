@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.arrivals import Part, newest_version
-from edge.install import installed_in
-from fieldvote.bundle import MANIFEST_FILE, Bundle
+from edge.arrivals import Part
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import CHUNK_LIMIT, BundleRequest
 from fieldvote.errors import WireError
-from tests.doubles.phones import NEW, OLD, OWNER, STRANGER, Phone, owned, signed
+from tests.doubles.owner import OWNER, STRANGER
+from tests.doubles.phones import NEW, OLD, Phone, owned
 from tests.doubles.tasks import tabular_files, task_of, text_files
 
 
@@ -67,7 +67,8 @@ def test_any_pieces_with_any_breaks_between_arrive_as_what_was_sent(
     assert phone.finish(bundle, size).installed
     assert phone.arrivals.installed
     assert Bundle.load(phone.task) == bundle
-    assert newest_version(phone.pool) == 4
+    assert phone.trust is not None
+    assert phone.trust.newest == 4
     assert not (root / "state" / "arriving.part").exists()
     assert Part.of(phone.pool) == Part()
     phone.pool.close()
@@ -83,13 +84,14 @@ def test_what_is_installed_is_said_again_without_a_byte_and_after_a_restart(
         phone.restart()
     assert not phone.arrivals.installed  # what serves now is what is installed
     assert phone.digest() == task_of(NEW).digest
-    assert installed_in(phone.root / "task.previous", trusted=[OWNER.public]).version == 3
+    assert phone.trust is not None
+    assert phone.trust.version_in(phone.root / "task.previous") == 3
 
 
 def test_a_newer_bundle_takes_the_place_of_one_that_is_still_arriving(
     phone: Phone, bundle: Bundle
 ) -> None:
-    newer = signed(phone.root / "newer", text_files(candidates=8), 5, OWNER)
+    newer = OWNER.bundle(text_files(candidates=8), 5)
     phone.send(bundle, 0, 500)
     assert phone.send(newer).have == 0
     assert phone.send(bundle).have == 500  # a question alone changes nothing
@@ -107,31 +109,31 @@ def other_names() -> dict[str, bytes]:
     return {**NEW, "task.toml": said}
 
 
-def changed(folder: Path, name: str) -> Bundle:
+def changed(name: str) -> Bundle:
     """Return a signed bundle, one file of which somebody has changed since."""
-    signed(folder, NEW, 4, OWNER)
-    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    files = unpack(owned(4).content)
     return Bundle.of({**files, name: files[name] + b"\n"})
 
 
-WRONG: dict[str, tuple[Callable[[Path], Bundle], str]] = {
-    "another signer": (lambda p: signed(p, NEW, 4, STRANGER), "not trusted"),
-    "the same version": (lambda p: signed(p, NEW, 3, OWNER), "version 3 is not newer than 3"),
-    "an older version": (lambda p: signed(p, NEW, 1, OWNER), "version 1 is not newer than 3"),
-    "nobody's signature": (lambda p: Bundle.of(NEW), "manifest"),
-    "a changed file": (lambda p: changed(p, "policy.toml"), "not the one that was signed"),
-    "a changed manifest": (lambda p: changed(p, MANIFEST_FILE), "signature"),
-    "no files": (lambda p: Bundle.of({}), "missing"),
-    "another kind of items": (lambda p: signed(p, tabular_files(), 4, OWNER), "the items of this"),
-    "no model": (lambda p: signed(p, wrong_model(b"no model"), 4, OWNER), "not a model ONNX"),
-    "other outputs": (lambda p: signed(p, other_names(), 4, OWNER), "no output 'hidden'"),
+WRONG: dict[str, tuple[Callable[[], Bundle], str]] = {
+    "another signer": (lambda: STRANGER.bundle(NEW, 4), "signed by 0"),
+    "the same version": (lambda: OWNER.bundle(NEW, 3), "pinned"),
+    "an older version": (lambda: OWNER.bundle(NEW, 1), "pinned"),
+    "nobody's signature": (lambda: Bundle.of(NEW), "pinned"),
+    "a changed file": (lambda: changed("policy.toml"), "not the one that was signed"),
+    "changed targets": (lambda: changed(TARGETS_FILE), "pinned"),
+    "no files": (lambda: Bundle.of({}), "pinned"),
+    "one file too many": (lambda: Bundle.of({**unpack(owned(4).content), "x": b""}), "not signed"),
+    "another kind of items": (lambda: OWNER.bundle(tabular_files(), 4), "the items of this"),
+    "no model": (lambda: OWNER.bundle(wrong_model(b"no model"), 4), "model.onnx"),
+    "other outputs": (lambda: OWNER.bundle(other_names(), 4), "no output 'hidden'"),
 }
 
 
 @pytest.mark.parametrize("what", list(WRONG))
 def test_a_bundle_that_must_not_serve_is_refused_once_and_for_all(phone: Phone, what: str) -> None:
     make, said = WRONG[what]
-    wrong = make(phone.root / "wrong")
+    wrong = make()
     before = phone.digest()
     reply = phone.finish(wrong)
     assert said in reply.refusal
@@ -140,9 +142,10 @@ def test_a_bundle_that_must_not_serve_is_refused_once_and_for_all(phone: Phone, 
     assert phone.send(wrong).refusal == reply.refusal
     phone.restart()
     assert phone.digest() == before
-    assert newest_version(phone.pool) == 3
+    assert phone.trust is not None
+    assert phone.trust.newest == 3
     assert not (phone.root / "state" / "arriving.part").exists()
-    assert phone.finish(owned(4)).installed
+    assert phone.finish(owned(5)).installed  # the owner mends it by a later version
 
 
 def test_bytes_that_are_not_those_of_the_name_are_thrown_away(phone: Phone, bundle: Bundle) -> None:
@@ -152,9 +155,9 @@ def test_bytes_that_are_not_those_of_the_name_are_thrown_away(phone: Phone, bund
 
 
 def test_without_a_trusted_key_nothing_is_taken(tmp_path: Path, bundle: Bundle) -> None:
-    phone = Phone(tmp_path, trusted=())
-    assert "no trusted_keys" in phone.send(bundle).refusal
-    assert "no trusted_keys" in phone.send(bundle, 0, 100).refusal
+    phone = Phone(tmp_path, owner=None)
+    assert "no root is set" in phone.send(bundle).refusal
+    assert "no root is set" in phone.send(bundle, 0, 100).refusal
     assert not (tmp_path / "state" / "arriving.part").exists()
     phone.pool.close()
 

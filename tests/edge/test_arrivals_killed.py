@@ -9,7 +9,7 @@ import pytest
 
 from edge.arrivals import Part
 from edge.pool import Pool
-from tests.doubles.phones import NEW, OLD, Phone, owned
+from tests.doubles.phones import NEW, OLD, Phone, news_of, owned
 from tests.doubles.tasks import task_of
 
 
@@ -57,6 +57,7 @@ def test_a_kill_at_any_step_leaves_a_whole_task_and_everything_that_was_confirme
         root = tmp_path / f"{last}"
         root.mkdir()
         phone, bundle = Phone(root, tries=False), owned(4)
+        phone.hear(news_of(bundle))
         # there is a version before the old one already
         shutil.copytree(phone.task, root / "task.previous")
         half, confirmed = bundle.size_bytes // 2, 0

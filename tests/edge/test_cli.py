@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from edge.asking import ask
 from edge.device import opened
-from edge.outbox import ask
 from edge.settings import EdgeSettings
 from fieldvote.cli import app
 from fieldvote.errors import RefusalError
@@ -137,6 +137,12 @@ def test_status_says_what_the_device_holds_and_gave_away(config: Path) -> None:
         "answered": 0,
         "shipped": 2,
         "in_a_sum": 3,
+        "not_to_be_shown": 0,
+        "not_taken": 0,
+        "stopped_second_scan": 0,
+        "stopped_masking": 0,
+        "stopped_replayed_answers": 0,
+        "health": "ok",
         "serves": "the task's own model",
         "candidates_spent": "2 of 200",
         "sums": "exact sums",

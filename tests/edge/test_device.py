@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.device import Device, opened
-from edge.install import sign_task
+from edge.device import Device, open_pool, opened
 from edge.labeling.python_functions import installed_digest
-from edge.pool import Pool
 from edge.settings import EdgeSettings
 from fieldvote.errors import (
     DataError,
@@ -23,8 +21,7 @@ from fieldvote.errors import (
     StoreError,
 )
 from fieldvote.records import HelloReply, HelloRequest, decode, encode
-from fieldvote.rng import keyed_entropy
-from privacy.sealing import SigningKey
+from tests.doubles.owner import OWNER
 from tests.doubles.tasks import tabular_files, text_files, write_device
 from tests.edge.labeling import test_python_functions
 
@@ -42,7 +39,7 @@ def opened_items(config: Path) -> tuple[HelloReply, list[bytes]]:
 
 def items_in(config: Path) -> int:
     """Return how many items a pool holds, without opening the device."""
-    pool = Pool(config.parent / "state" / "pool.sqlite")
+    pool = open_pool(EdgeSettings.load(config))
     try:
         return len(pool)
     finally:
@@ -97,7 +94,8 @@ def test_what_a_device_keeps_is_for_nobody_else_to_read(tmp_path: Path) -> None:
     state = tmp_path / "state"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()}
-    assert modes == {"signing.key": 0o600, "sealing.key": 0o600, "pool.sqlite": 0o600}
+    kept = ("signing.key", "sealing.key", "pool.sqlite", "at_rest.key")
+    assert modes == dict.fromkeys(kept, 0o600)
 
 
 def test_a_purged_pool_is_not_filled_with_the_same_items_again(tmp_path: Path) -> None:
@@ -169,14 +167,13 @@ def test_a_device_that_evaluates_needs_labels(tmp_path: Path) -> None:
     assert items_in(config) == 0
 
 
-def test_an_unsigned_task_is_not_even_opened_where_keys_are_trusted(tmp_path: Path) -> None:
-    owner = SigningKey.generate(keyed_entropy(1, "owner"))
-    trusted = f'["{owner.public.hex()}"]'
-    config = write_device(tmp_path, text_files(), items=ITEMS, trusted_keys=trusted)
+def test_an_unsigned_task_is_not_even_opened_where_a_root_is_set(tmp_path: Path) -> None:
+    root = OWNER.put_root(tmp_path)
+    config = write_device(tmp_path, text_files(), items=ITEMS, root=root)
     with pytest.raises(SignatureError):
         opened_items(config)
-    assert not (tmp_path / "state" / "pool.sqlite").exists()
-    sign_task(tmp_path / "task", version=1, signer=owner)
+    assert items_in(config) == 0
+    OWNER.sign_task(tmp_path / "task", 1)
     assert opened_items(config)[0].items == 3
 
 

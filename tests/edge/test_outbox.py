@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import edge.outbox as door
+from edge.asking import ask, peer_uid, receive
 from edge.items import row_payload, text_payload
-from edge.outbox import ask, serve
+from edge.outbox import serve
 from fieldvote.codec import MAX_MESSAGE_BYTES
 from fieldvote.errors import (
     InputError,
@@ -23,6 +24,7 @@ from fieldvote.errors import (
     UnavailableError,
 )
 from fieldvote.records import Offer, SealedItem, SurveyReply, encode
+from fieldvote.rights import Rights
 from privacy.pii import Redactor
 from strategies.representation import Moments
 from tests.doubles.agents import Device, build_device, model_from
@@ -107,7 +109,7 @@ def test_a_stopped_item_stays_is_counted_and_costs_nothing() -> None:
     device = text_device()
     device.outbox._redactor = Everything()  # type: ignore[assignment]  # that is the attack
     before = device.ledger.entries()
-    sealed = device.outbox.ship(bytes(16), text_payload(TEXTS[0]))
+    sealed = device.outbox.ship(bytes(16), text_payload(TEXTS[0]), rights=Rights.SHIP)
     assert sealed == SealedItem(item=bytes(16), envelope=b"", refusal="LeakError")
     assert device.outbox.incidents["second_scan"] == 1
     assert device.ledger.entries() == before
@@ -257,7 +259,7 @@ def test_another_user_gets_no_answer(place: Path, monkeypatch: pytest.MonkeyPatc
         return b"secret"
 
     with serving(place, handle):
-        monkeypatch.setattr(door, "_peer_uid", lambda _: os.getuid() + 1)
+        monkeypatch.setattr(door, "peer_uid", lambda _: os.getuid() + 1)
         with pytest.raises(UnavailableError):
             ask(place, b"x", timeout_s=5)
         monkeypatch.undo()
@@ -268,7 +270,7 @@ def test_another_user_gets_no_answer(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_peers_user_is_read_from_the_socket_itself() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        assert door._peer_uid(ours) == os.getuid()
+        assert peer_uid(ours) == os.getuid()
 
 
 def test_a_frame_past_the_limit_is_refused_before_it_is_read(place: Path) -> None:
@@ -276,7 +278,7 @@ def test_a_frame_past_the_limit_is_refused_before_it_is_read(place: Path) -> Non
         peer.connect(str(place))
         peer.sendall(struct.pack(">I", MAX_MESSAGE_BYTES + 2))
         peer.settimeout(5)
-        assert b"passes the limit" in door._receive(peer)
+        assert b"passes the limit" in receive(peer)
 
 
 def test_a_peer_that_hangs_up_disturbs_nobody(place: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.pool import _SCHEMAS, ID_BYTES, Pool
+from edge.pool import ID_BYTES, Pool
+from edge.pool_schema import SCHEMAS
 from edge.sums import enter
 from fieldvote.errors import InputError, StoreError
 
@@ -230,7 +231,7 @@ def test_what_is_no_pool_is_refused_in_our_words(tmp_path: Path) -> None:
     newer = sqlite3.connect(tmp_path / "newer")
     newer.execute("PRAGMA user_version = 7")
     newer.close()
-    with pytest.raises(StoreError, match="schema 7; this program knows 3"):
+    with pytest.raises(StoreError, match=f"schema 7; this program knows {len(SCHEMAS)}"):
         Pool(tmp_path / "newer")
     pool = Pool(None)
     pool.close()
@@ -243,7 +244,7 @@ def test_a_pool_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_hold
 ) -> None:
     path = tmp_path / "pool.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.executescript(_SCHEMAS[0])
+        old.executescript(SCHEMAS[0])
         old.execute("INSERT INTO note VALUES ('a', x'62')")
         old.commit()
     for _ in range(2):
@@ -251,7 +252,7 @@ def test_a_pool_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_hold
         assert pool.note("a") == b"b"
         pool.close()
     with contextlib.closing(sqlite3.connect(path)) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (len(_SCHEMAS),)
+        assert now.execute("PRAGMA user_version").fetchone() == (len(SCHEMAS),)
         assert now.execute("SELECT count(*) FROM parcel").fetchone() == (0,)
 
 

@@ -36,7 +36,7 @@ def test_paths_are_beside_the_file_and_absolute_ones_stay(tmp_path: Path) -> Non
 
 def test_what_is_left_out_is_empty(tmp_path: Path) -> None:
     settings = EdgeSettings.load(written(tmp_path))
-    assert (settings.socket, settings.items, settings.trusted_keys) == ("", "", ())
+    assert (settings.socket, settings.items, settings.root) == ("", "", "")
     assert settings.evaluates is False
 
 
@@ -54,9 +54,9 @@ def test_a_socket_may_lie_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY[:-1], KEY + "0", "", "z" * 64, "0x" + KEY[:62], " " * 64])
-@pytest.mark.parametrize("name", ["labeling_key", "desk_key", "trusted_keys"])
+@pytest.mark.parametrize("name", ["labeling_key", "desk_key"])
 def test_a_key_that_is_none_is_refused_and_not_printed(tmp_path: Path, name: str, key: str) -> None:
-    value = f'["{KEY}", "{key}"]' if name == "trusted_keys" else f'"{key}"'
+    value = f'"{key}"'
     with pytest.raises(SettingsError, match=f"{name}: expected 64 hexadecimal digits") as caught:
         EdgeSettings.load(written(tmp_path, **{name: value}))
     assert not key or key not in str(caught.value)
@@ -69,7 +69,7 @@ def test_a_key_that_is_none_is_refused_and_not_printed(tmp_path: Path, name: str
         ({"desk_key": ""}, "missing key 'desk_key'"),
         ({"folder": "3"}, "folder: expected a string, got an integer"),
         ({"evaluates": '"yes"'}, "evaluates: expected true or false"),
-        ({"trusted_keys": f'"{KEY}"'}, "trusted_keys: expected an array"),
+        ({"root": "[1]"}, "root: expected a string"),
     ],
 )
 def test_what_the_file_may_not_say_is_refused_by_its_key(

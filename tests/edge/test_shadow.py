@@ -8,7 +8,7 @@ import pytest
 from edge.pool import Pool
 from edge.shadow import nothing_new
 from edge.sums import enter
-from fieldvote.errors import RefusalError, SettingsError, SignatureError, TaskError
+from fieldvote.errors import RefusalError, SignatureError
 from fieldvote.records import DeviceId, SurveyReply, decode, encode
 from fieldvote.releases import TrialReply, TrialRequest
 from strategies.labeling import AnchorSummary, VoteSummary
@@ -16,7 +16,6 @@ from strategies.new_columns import new_anchors, new_votes, spread
 from tests.coordinator.releases.signed import (
     A2,
     A_LOW,
-    STRANGER,
     A,
     B,
     files_of,
@@ -28,6 +27,7 @@ from tests.coordinator.releases.signed import (
     trial_of,
 )
 from tests.coordinator.rounds.campaign import make_agent, make_fleet
+from tests.doubles.owner import STRANGER
 
 FIRST = signed((A, B), 3)
 NEXT = signed((A2, B, A_LOW), 4)
@@ -143,25 +143,25 @@ def lies() -> dict[str, tuple[TrialRequest, type[Exception]]]:
     honest = trial_of(TASK, NEXT)
     changed = files_of(NEXT)["functions.toml"].replace(b"0.2", b"0.20001")
     richer = {**files_of(FIRST), "policy.toml": b"[limits]\ncandidates = 9999\n"}
-    richer.pop("manifest.sig")
+    richer.pop("targets.msgpack")
 
     def sent(**changes: object) -> TrialRequest:
-        fields = {name: getattr(honest, name) for name in ("round", "task", "manifest")}
+        fields = {name: getattr(honest, name) for name in ("round", "task", "targets")}
         return TrialRequest(**{**fields, "functions": honest.functions, **changes})  # type: ignore[arg-type]  # as named
 
     return {
         "signed by a stranger": (
-            trial_of(TASK, signed((A2, B), 4, signer=STRANGER)),
+            trial_of(TASK, signed((A2, B), 4, owner=STRANGER)),
             SignatureError,
         ),
         "other functions than were signed": (sent(functions=changed), SignatureError),
-        "no functions at all": (sent(functions=b"\xff"), SettingsError),
-        "functions of other fields": (sent(functions=A.replace(b'"a"', b'"z"')), TaskError),
+        "no functions at all": (sent(functions=b"\xff"), SignatureError),
+        "functions of other fields": (sent(functions=A.replace(b'"a"', b'"z"')), SignatureError),
         "signed with another policy": (
             trial_of(TASK, signed((A2, B), 4, files=richer)),
             SignatureError,
         ),
-        "no manifest": (sent(manifest=b""), SignatureError),
+        "no targets": (sent(targets=b""), SignatureError),
         "asked of another task": (sent(task="0" * 64), RefusalError),
     }
 

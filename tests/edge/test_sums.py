@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.pool import _SCHEMAS, ID_BYTES, Pool
+from edge.pool import ID_BYTES, Pool
+from edge.pool_schema import SCHEMAS
 from edge.released import Released
 from edge.sums import Installed, Kind, adopt, earlier_tasks, enter, released
 
@@ -138,7 +139,7 @@ def test_a_purge_forgets_what_entered_the_sums_of_other_tasks() -> None:
 def old_pool(path: Path, *, installed: str) -> None:
     """Write the pool of a program that knew a flag only: items 0 and 2 of 3 summed, 1 answered."""
     db = sqlite3.connect(path, isolation_level=None)
-    for schema in _SCHEMAS[:2]:
+    for schema in SCHEMAS[:2]:
         db.executescript(schema)
     rows = [(n, bytes([n]) * ID_BYTES, b"x", n % 2 == 0) for n in range(3)]
     db.executemany("INSERT INTO item (position, id, payload, summed) VALUES (?, ?, ?, ?)", rows)

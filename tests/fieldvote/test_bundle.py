@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldvote.bundle import MANIFEST_FILE, Bundle, signed_content, unpack
+from fieldvote.bundle import TARGETS_FILE, Bundle, signed_content, unpack
 from fieldvote.errors import InputError, TaskError, WireError
 from tests.doubles.tasks import text_files, write_task
 
@@ -96,7 +96,7 @@ def test_a_name_that_is_no_plain_file_name_is_neither_packed_nor_unpacked(name: 
         [1, [["a", b""], ["a", b""]]],
         [1, [[b"a", b""]]],
         [1, [["a", {}]]],
-        [1, [[f"{n}", b""] for n in range(17)]],
+        [1, [[f"{n}", b""] for n in range(129)]],
     ],
 )
 def test_what_packing_does_not_write_is_no_bundle(said: object) -> None:
@@ -105,16 +105,18 @@ def test_what_packing_does_not_write_is_no_bundle(said: object) -> None:
 
 
 def test_more_files_than_a_task_has_are_refused() -> None:
-    with pytest.raises(InputError, match="at most 16 files"):
-        Bundle.of({f"{n}": b"" for n in range(17)})
+    with pytest.raises(InputError, match="at most 128 files"):
+        Bundle.of({f"{n}": b"" for n in range(129)})
 
 
-def test_a_folder_is_packed_with_its_manifest_and_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_is_packed_with_what_signs_it_and_nothing_else(tmp_path: Path) -> None:
     files = text_files()
-    folder = write_task(tmp_path / "task", {**files, "notes.txt": b"mine"})
+    folder = write_task(
+        tmp_path / "task", {**files, "notes.txt": b"mine", "timestamp.msgpack": b"over soon"}
+    )
     assert Bundle.load(folder) is None
-    (folder / MANIFEST_FILE).write_bytes(b"signed")
-    assert Bundle.load(folder) == Bundle.of({**files, MANIFEST_FILE: b"signed"})
+    (folder / TARGETS_FILE).write_bytes(b"signed")
+    assert Bundle.load(folder) == Bundle.of({**files, TARGETS_FILE: b"signed"})
     with pytest.raises(TaskError):
         Bundle.load(tmp_path / "absent")
 

@@ -61,7 +61,7 @@ def test_what_a_policy_leaves_out_has_the_careful_default() -> None:
     assert policy.rounds.random_share == 0.1
 
 
-def test_files_are_what_a_manifest_signs_and_nothing_beside_them(tmp_path: Path) -> None:
+def test_files_are_what_is_signed_and_nothing_beside_them(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", {**ROWS, "scenario.toml": b"x", "notes.txt": b"y"})
     assert Task.files(folder) == ROWS
 

@@ -54,7 +54,7 @@ def test_the_federated_fit_takes_shards_that_may_be_empty() -> None:
     assert one.predict(VOTES).tobytes() == many.predict(VOTES).tobytes()
 
 
-@pytest.mark.parametrize("name", ["margin", "entropy", "random"])
+@pytest.mark.parametrize("name", sorted(ACQUISITIONS))
 def test_an_acquisition_returns_distinct_positions_best_first(name: str) -> None:
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet(np.ones(3), size=20)
@@ -79,6 +79,38 @@ def test_the_strict_redactor_covers_every_character_it_does_not_pass() -> None:
     assert "0134" not in redaction.text
     kept = "".join(char for place, char in enumerate(text) if place not in covered)
     assert all(char in redaction.text for char in kept.strip())
+
+
+def test_an_accountant_composes_and_says_epsilon() -> None:
+    from privacy.dp import Accountant
+
+    accountant = Accountant()
+    spent = accountant.compose(noise_multiplier=2.0, count=10).epsilon(delta=1e-6)
+    assert 5 < spent < 12
+    assert accountant.compose(noise_multiplier=2.0, count=11).epsilon(delta=1e-6) > spent
+
+
+def test_a_train_step_has_the_promised_inputs_and_outputs(tmp_path: Path) -> None:
+    import onnx
+
+    from coordinator.compiler import compile_step
+    from coordinator.new_task import Kind, write_task
+
+    write_task(tmp_path / "task", Kind.TABULAR)
+    model = (tmp_path / "task" / "model.onnx").read_bytes()
+    for emit, name in (("update", "{}:new"), ("gradients", "grad:{}")):
+        step = compile_step(
+            model,
+            trainable="all",
+            loss="soft_cross_entropy",
+            optimizer="sgd",
+            gates=(),
+            emit=emit,
+        )
+        graph = onnx.load_from_string(step.graph).graph
+        assert {"target", "weight", "lr", *step.parameters} <= {v.name for v in graph.input}
+        outputs = {value.name for value in graph.output}
+        assert {"loss", *(name.format(parameter) for parameter in step.parameters)} <= outputs
 
 
 @pytest.mark.slow
@@ -141,6 +173,12 @@ def test_commands_end_with_the_promised_exit_code(
         ["rounds", "resume"],
         ["rounds", "abort"],
         ["rounds", "reproduce"],
+        ["edge", "rollback"],
+        ["edge", "enroll"],
+        ["keys", "init"],
+        ["keys", "rotate"],
+        ["keys", "show"],
+        ["keys", "sign"],
     ],
 )
 def test_every_promised_command_is_there_and_teaches(words: list[str]) -> None:
@@ -151,7 +189,7 @@ def test_every_promised_command_is_there_and_teaches(words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["compare"], ["models"], ["keys"], ["edge", "enroll"]],
+    [["compare"], ["models"]],
 )
 def test_a_command_whose_time_has_not_come_is_absent(words: list[str]) -> None:
     assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 2

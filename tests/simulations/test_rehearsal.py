@@ -310,7 +310,7 @@ def test_a_device_without_its_two_locks_is_caught_leaking(monkeypatch: pytest.Mo
     )
     sound = run(small, seed=1)
     assert (sound.pii_leaked, sound.pii_planted > 200) == (0, True)
-    monkeypatch.setattr("simulations.population.Redactor", Open)
+    monkeypatch.setattr("edge.redaction.Redactor", Open)
     stopped = run(small, seed=1)
     monkeypatch.setattr(outbox, "second_scan", lambda _text, _vocabulary: ())
     leaking = run(small, seed=1)

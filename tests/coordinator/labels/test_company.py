@@ -7,8 +7,9 @@ from pathlib import Path
 from coordinator.labels.desk import Desk, Seat, pseudonym
 from coordinator.settings import LabelingSettings
 from coordinator.store.campaign import Store, open_store
-from fieldvote.records import ANSWER_CONTEXT, Answer, MaskedItem, decode
+from fieldvote.records import Answer, MaskedItem, decode
 from privacy.sealing import SigningKey, open_envelope
+from privacy.sealing.context import Purpose
 from tests.coordinator.labels.test_desk import (
     KEYS,
     NOON,
@@ -21,6 +22,7 @@ from tests.coordinator.labels.test_desk import (
     meet,
     other_of,
     put,
+    scope,
     sealed,
 )
 from tests.coordinator.labels.test_desk import store as store
@@ -82,11 +84,11 @@ def test_an_expert_decides_what_people_could_not_agree_on_and_is_asked_nothing_e
     assert {answer.guideline for answer, _ in decided.answers} == {rule.version}
     opened = open_envelope(
         dict(store.undelivered()[ONE])[item("b")],
-        key=OPENERS[ONE],
-        context=ANSWER_CONTEXT + TASK.encode(),
-        sender=KEYS.signing.public,
+        keys=[OPENERS[ONE]],
+        scope=scope(Purpose.ANSWER),
+        senders=[KEYS.signing.public],
     )
-    assert decode(opened, Answer).label == 7
+    assert decode(opened.plaintext, Answer).label == 7
 
 
 def test_two_desks_cannot_both_give_the_last_answer(tmp_path: Path) -> None:

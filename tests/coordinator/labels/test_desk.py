@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +12,6 @@ from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from fieldvote.errors import InputError, SealError, StoreError
 from fieldvote.records import (
-    ANSWER_CONTEXT,
-    CANDIDATE_CONTEXT,
     Answer,
     DeviceId,
     MaskedItem,
@@ -21,6 +19,7 @@ from fieldvote.records import (
     encode,
 )
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+from privacy.sealing.context import Marks, Purpose, Scope
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TASK = "ab" * 32
@@ -48,12 +47,23 @@ def item(name: str) -> bytes:
     return name.encode().ljust(16, b"_")
 
 
+def scope(
+    purpose: Purpose = Purpose.CANDIDATE,
+    name: str = "",
+    *,
+    device: DeviceId = ONE,
+    family: str = TASK,
+) -> Scope:
+    owner = SIGNERS[device].public
+    return Scope(purpose=purpose, family=family, device=owner, item=item(name) if name else b"")
+
+
 def sealed(
     name: str,
     *,
     says: str | None = None,
     signer: SigningKey = SIGNERS[ONE],
-    context: bytes | None = None,
+    bound: Scope | None = None,
     recipient: bytes = KEYS.labeling.public,
     plain: bytes | None = None,
 ) -> bytes:
@@ -62,7 +72,8 @@ def sealed(
     return seal(
         encode(masked) if plain is None else plain,
         recipient=recipient,
-        context=CANDIDATE_CONTEXT + TASK.encode() + item(name) if context is None else context,
+        scope=bound or replace(scope(name=name), device=signer.public),
+        marks=Marks(epoch=bytes(16), sequence=0, round=1),
         signer=signer,
     )
 
@@ -111,13 +122,15 @@ def test_an_answer_is_sealed_to_the_device_that_owns_the_item(store: Store) -> N
         [(answered, envelope)] = waiting[device]
         assert answered == item(name)
         for other, key in OPENERS.items():
-            opened = {"context": ANSWER_CONTEXT + TASK.encode(), "sender": KEYS.signing.public}
+            bound = scope(Purpose.ANSWER, device=device)
             if other == device:
-                plain = open_envelope(envelope, key=key, **opened)
+                plain = open_envelope(
+                    envelope, keys=[key], scope=bound, senders=[KEYS.signing.public]
+                ).plaintext
                 assert decode(plain, Answer) == Answer(item=item(name), label=2)
             else:
                 with pytest.raises(SealError):
-                    open_envelope(envelope, key=key, **opened)
+                    open_envelope(envelope, keys=[key], scope=bound, senders=[KEYS.signing.public])
     assert store.paid() == (2, 0.5)
 
 
@@ -131,8 +144,8 @@ CHEATS = {
     "another item inside": sealed("a", says="b"),
     "another device's signature": sealed("a", signer=SIGNERS[TWO]),
     "a stranger's signature": sealed("a", signer=SigningKey(b"x" * 32)),
-    "another task": sealed("a", context=CANDIDATE_CONTEXT + b"0" * 64 + item("a")),
-    "another purpose": sealed("a", context=ANSWER_CONTEXT + TASK.encode() + item("a")),
+    "another task": sealed("a", bound=scope(name="a", family="0" * 64)),
+    "another purpose": sealed("a", bound=scope(Purpose.ANSWER, "a")),
     "another desk": sealed("a", recipient=SealingKey(b"z" * 32).public),
     "no item inside": sealed("a", plain=b"not a message"),
     "another kind inside": sealed("a", plain=encode(Answer(item=item("a"), label=1))),
@@ -278,10 +291,10 @@ def test_two_desks_at_one_queue_pay_each_item_once(tmp_path: Path) -> None:
             name: decode(
                 open_envelope(
                     envelope,
-                    key=OPENERS[ONE],
-                    context=ANSWER_CONTEXT + TASK.encode(),
-                    sender=KEYS.signing.public,
-                ),
+                    keys=[OPENERS[ONE]],
+                    scope=scope(Purpose.ANSWER),
+                    senders=[KEYS.signing.public],
+                ).plaintext,
                 Answer,
             ).label
             for name, envelope in answers.items()

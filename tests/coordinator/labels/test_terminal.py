@@ -10,8 +10,6 @@ from coordinator.service import STORE_FILE, CoordinatorSettings, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate
 from fieldvote.errors import InputError, StoreError
 from fieldvote.records import (
-    ANSWER_CONTEXT,
-    CANDIDATE_CONTEXT,
     Answer,
     DeviceId,
     MaskedItem,
@@ -21,6 +19,7 @@ from fieldvote.records import (
 from fieldvote.rng import keyed_entropy
 from fieldvote.task import Task
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+from privacy.sealing.context import Marks, Purpose, Scope
 from tests.doubles.tasks import text_files, write_task
 
 DEVICE = DeviceId(7)
@@ -52,7 +51,7 @@ def item(text: str = "a text", **fields: str) -> MaskedItem:
 def campaign(tmp_path: Path) -> Path:
     """Return a coordinator's file; three sealed candidates wait in its store, and keys in desk."""
     write_task(tmp_path / "task", text_files())
-    task = Task.load(tmp_path / "task").family.encode()
+    family = Task.load(tmp_path / "task").family
     make_keys(tmp_path / "desk", keyed_entropy(1, "desk"))
     public = read_keys(tmp_path / "desk").labeling.public
     config = tmp_path / "coordinator.toml"
@@ -74,7 +73,10 @@ def campaign(tmp_path: Path) -> Path:
             envelope = seal(
                 encode(masked),
                 recipient=public,
-                context=CANDIDATE_CONTEXT + task + name,
+                scope=Scope(
+                    purpose=Purpose.CANDIDATE, family=family, device=SIGNER.public, item=name
+                ),
+                marks=Marks(epoch=bytes(16), sequence=number),
                 signer=SIGNER,
             )
             store.keep_candidate(
@@ -98,12 +100,13 @@ def work(config: Path, *typed: str, keys: str = "desk") -> tuple[int, list[str]]
 
 def labels(config: Path) -> dict[int, int]:
     """Return the answers in the store as the device reads them: class by number of the item."""
-    task = Task.load(config.parent / "task").family.encode()
+    family = Task.load(config.parent / "task").family
+    scope = Scope(purpose=Purpose.ANSWER, family=family, device=SIGNER.public)
     signer = read_keys(config.parent / "desk").signing.public
     store = open_store(CoordinatorSettings.load(config))
     answers = [
         decode(
-            open_envelope(envelope, key=OPENER, context=ANSWER_CONTEXT + task, sender=signer),
+            open_envelope(envelope, keys=[OPENER], scope=scope, senders=[signer]).plaintext,
             Answer,
         )
         for _, envelope in store.undelivered().get(DEVICE, [])

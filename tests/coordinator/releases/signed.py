@@ -5,17 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from edge.pool import Pool
 from edge.shadow import proposed
 from edge.sums import Installed, adopt
-from fieldvote.bundle import MANIFEST_FILE, Bundle, signed_content, unpack
+from edge.trust import Trust
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.records import SurveyRequest
 from fieldvote.releases import TrialRequest
-from fieldvote.rng import keyed_entropy
 from fieldvote.task import FUNCTIONS_FILE, Task
-from privacy.pii import Vocabulary
-from privacy.sealing import SigningKey, sign_manifest
 from tests.coordinator.rounds.campaign import SMALL_FILES
-
-OWNER = SigningKey.generate(keyed_entropy(7, "owner"))
-STRANGER = SigningKey.generate(keyed_entropy(7, "stranger"))
+from tests.doubles.owner import OWNER, Owner
 
 
 def rule(name: str, field: str, *, above: float | None = None, below: float | None = None) -> bytes:
@@ -41,21 +37,18 @@ def signed(
     functions: Sequence[bytes],
     version: int,
     *,
-    signer: SigningKey = OWNER,
+    owner: Owner = OWNER,
     files: Mapping[str, bytes] = SMALL_FILES,
 ) -> Bundle:
     """Return the small task with these functions, signed."""
     content = {**files, FUNCTIONS_FILE: b"".join(functions)}
-    about = signed_content(content, "small", vocabulary=lambda name: Vocabulary.load(name).digest)
-    return Bundle.of(
-        {**content, MANIFEST_FILE: sign_manifest(about, version=version, signer=signer)}
-    )
+    return owner.bundle(content, version)
 
 
 def task_of(bundle: Bundle) -> Task:
     """Return the task in a bundle."""
     files = unpack(bundle.content)
-    files.pop(MANIFEST_FILE)
+    files.pop(TARGETS_FILE)
     return Task.parse(files, "small")
 
 
@@ -65,7 +58,7 @@ def trial_of(before: Task, after: Bundle, number: int = 1) -> TrialRequest:
     return TrialRequest(
         round=number,
         task=before.digest,
-        manifest=files[MANIFEST_FILE],
+        targets=files[TARGETS_FILE],
         functions=files[FUNCTIONS_FILE],
     )
 
@@ -91,8 +84,13 @@ def survey_of(task: Task, number: int = 1) -> SurveyRequest:
 def proposer(bundle: Bundle, newest: int | None) -> Callable[[TrialRequest], Task | None]:
     """Return how a device that runs this bundle looks at a release."""
     files = unpack(bundle.content)
-    files.pop(MANIFEST_FILE)
-    return lambda request: proposed(files, request, trusted=[OWNER.public], newest=newest)
+    files.pop(TARGETS_FILE)
+    trust = Trust(Pool(None), OWNER.roots[0], lambda: OWNER.now_s)
+    if newest is not None:
+        ours = OWNER.bundle(files, newest)
+        trust.refresh(OWNER.news(ours, newest))
+        trust.took(trust.admitted(unpack(ours.content)))
+    return lambda request: proposed(files, request, trust=trust)
 
 
 def install(pool: Pool, task: Task) -> None:

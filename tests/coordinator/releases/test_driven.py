@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from coordinator.releases.tasks import current_task
 from coordinator.service import CoordinatorSettings, check_task, status_of
 from coordinator.transport import Transport
 from coordinator.upkeep import labels_of, reproduce_round
-from edge.install import sign_task
 from edge.service import Serving
 from edge.settings import EdgeSettings
 from fieldvote.cli import app
@@ -26,8 +26,9 @@ from fieldvote.records import DeviceId
 from fieldvote.rng import stream
 from fieldvote.task import FUNCTIONS_FILE, Task
 from tests.coordinator.driven import store_of
-from tests.coordinator.releases.signed import A2, A_LOW, OWNER, A, B
+from tests.coordinator.releases.signed import A2, A_LOW, A, B
 from tests.coordinator.rounds.campaign import KEYS, SMALL_FILES, Reader, TurnedClock, desk_of
+from tests.doubles.owner import OWNER
 from tests.doubles.tasks import write_device, write_task
 from tests.doubles.transport import MemoryTransport
 
@@ -47,9 +48,11 @@ class Site:
         self.said: list[str] = []
         self.config = folder / "coordinator.toml"
         write_task(folder / "task", SMALL_FILES)
-        sign_task(folder / "task", version=1, signer=OWNER)
+        OWNER.sign_task(folder / "task", 1)
         self.config.write_text(
-            'folder = "state"\ntask = "task"\nrounds = 3\nquorum = 3\n[campaign]\nname = "small"\n'
+            'folder = "state"\ntask = "task"\nrounds = 3\nquorum = 3\n'
+            f"{OWNER.put_online(folder)}"
+            '[campaign]\nname = "small"\n'
             "seed = 3\nsurveyed_share = 1.0\nlabels_per_device = 2\noffers = 4\nexchanges = 2\n"
             "deadline_s = 5\n[campaign.releases]\nshare = 0.6\nleast_items = 1\n"
         )
@@ -63,11 +66,11 @@ class Site:
                 place,
                 SMALL_FILES,
                 item_file='"items.npz"',
-                trusted_keys=f'["{OWNER.public.hex()}"]',
+                root=OWNER.put_root(place),
                 labeling_key=f'"{KEYS.labeling.public.hex()}"',
                 desk_key=f'"{KEYS.signing.public.hex()}"',
             )
-            sign_task(place / "task", version=1, signer=OWNER)
+            OWNER.sign_task(place / "task", 1)
             settings = EdgeSettings.load(device)
             own = held.enter_context(ExitStack())  # it closes what it holds when it installs
             self.phones[DeviceId(number)] = Serving(settings, own, lambda _: None)
@@ -95,7 +98,7 @@ class Site:
         """Write and sign another version of the task; return its folder."""
         files = {**SMALL_FILES, FUNCTIONS_FILE: b"".join(functions)}
         folder = write_task(self.folder / name, files)
-        sign_task(folder, version=version, signer=OWNER)
+        OWNER.sign_task(folder, version)
         return str(folder)
 
 
@@ -103,7 +106,7 @@ class Living(TurnedClock):
     """A clock on which somebody answers, and which may end the campaign."""
 
     def __init__(self, site: Site, until: Callable[[], bool]) -> None:
-        super().__init__()
+        super().__init__(datetime.now(UTC))  # the devices go by the true time
         self._site, self._until, self._slept = site, until, 0
 
     def sleep(self, seconds: float) -> None:
@@ -199,10 +202,10 @@ def test_what_is_no_release_is_one_line_and_exit_code_2_or_3(
     functions = (A, B) if change == "same" else (A2, B)
     folder = Path(site.sign("next", functions, 1 if change == "old" else 2))
     if change == "unsigned":
-        (folder / "manifest.sig").unlink()
+        (folder / "targets.msgpack").unlink()
     if change == "policy":
         (folder / "policy.toml").write_text("[limits]\ncandidates = 7\n")
-        sign_task(folder, version=2, signer=OWNER)
+        OWNER.sign_task(folder, 2)
     if change == "tampered":
         (folder / FUNCTIONS_FILE).write_bytes(A2)
     words = ["functions", "release", str(folder), "--config", str(site.config)]

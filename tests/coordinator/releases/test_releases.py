@@ -23,7 +23,6 @@ from tests.coordinator.releases.signed import (
     A_LOW,
     B_HIGH,
     NOISE,
-    STRANGER,
     WRONG,
     A,
     B,
@@ -33,6 +32,7 @@ from tests.coordinator.releases.signed import (
 )
 from tests.coordinator.releases.world import FIRST, LIMITS, World
 from tests.coordinator.rounds.campaign import SMALL_FILES
+from tests.doubles.owner import STRANGER
 
 NEXT = signed((A2, B, A_LOW), 2)
 HOLE = rule("hole", "a", above=0.0) + b"[function.contract]\na = {minimum = 90}\n"
@@ -246,10 +246,10 @@ def test_the_report_tells_what_differs(world: World) -> None:
 
 
 def test_a_release_nobody_trusts_is_given_up(world: World) -> None:
-    world.propose(signed((A2, B), 2, signer=STRANGER))
+    world.propose(signed((A2, B), 2, owner=STRANGER))
     world.run(lambda: world.ended)
     assert world.newest.phase is Phase.ROLLED_BACK
-    assert "signed by the key that they trust" in world.newest.reason
+    assert "signed by the owner they trust" in world.newest.reason
 
 
 def test_a_reply_that_is_lost_is_asked_for_again_and_counted_once(world: World) -> None:

@@ -1,5 +1,6 @@
 """Whatever comes in whatever order, each item is in each sum of a version once."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,6 @@ from edge.labeling import compile_functions
 from edge.pool import Pool
 from edge.sums import released
 from fieldvote.records import (
-    ANSWER_CONTEXT,
     Answer,
     AnswersRequest,
     DeviceId,
@@ -32,6 +32,7 @@ from fieldvote.records import (
 from fieldvote.releases import TrialReply
 from fieldvote.rng import stream
 from privacy.sealing import seal
+from privacy.sealing.context import Marks, Purpose, Scope
 from strategies.labeling import AnchorSummary, VoteSummary
 from strategies.representation import Moments
 from tests.coordinator.releases.signed import (
@@ -146,7 +147,8 @@ class Fleet:
         envelope = seal(
             encode(Answer(item=phone.pool.ids()[place], label=self.round % 2)),
             recipient=hello.sealing_key,
-            context=ANSWER_CONTEXT + TASKS[0].family.encode(),
+            scope=Scope(purpose=Purpose.ANSWER, family=TASKS[0].family, device=hello.signing_key),
+            marks=Marks(epoch=os.urandom(16), sequence=0),
             signer=KEYS.signing,
         )
         request = AnswersRequest(

@@ -22,11 +22,11 @@ from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store, open_store
 from coordinator.transport import Transport
 from edge.agent import Agent, AgentParts
-from edge.install import redaction_of
 from edge.items import row_payload
 from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
+from edge.redaction import redaction_of
 from edge.scorer import Scorer
 from fieldvote.records import DeviceId, MaskedItem
 from fieldvote.releases import TrialRequest
@@ -34,6 +34,7 @@ from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
 from privacy.dp import Ledger, Limits
 from privacy.sealing import SealingKey, SigningKey
+from privacy.sealing.rotation import DatedKey
 from tests.doubles.transport import MemoryTransport
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -170,7 +171,9 @@ def make_agent(
         redactor=redactor,
         vocabulary=vocabulary,
         signer=SigningKey.generate(keyed_entropy(2, "signing key", number)),
-        recipient=Recipient(labeling_key=KEYS.labeling.public, context=task.family.encode()),
+        recipient=Recipient(
+            labeling_keys=(DatedKey(public=KEYS.labeling.public),), now=lambda: NOON
+        ),
     )
     return Agent(
         AgentParts(
@@ -180,7 +183,7 @@ def make_agent(
             functions=compiled,
             outbox=outbox,
             sealing_key=SealingKey.generate(keyed_entropy(2, "sealing key", number)),
-            desk_key=KEYS.signing.public,
+            desk_keys=(DatedKey(public=KEYS.signing.public),),
             sketch_seed=11,
             evaluates=evaluates,
             rng=lambda purpose, round_number: stream(9, purpose, number, round_number),

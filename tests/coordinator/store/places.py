@@ -117,6 +117,7 @@ def write_a_bit_of_everything(store: Store, number: int) -> None:
     store.expect(number, "survey", DeviceId(number), b"request")
     store.add("votes", np.array([1, 2]))
     store.meet(device(number))
+    store.admit_envelope(DeviceId(number), bytes(16), number)
     store.keep_offers(1, [offer(item)])
     store.grant(1, [item])
     store.keep_candidate(1, candidate(item))

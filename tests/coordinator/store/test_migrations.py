@@ -11,6 +11,7 @@ from coordinator.store.database import Database
 from coordinator.store.migrations import FIRST, MIGRATIONS, SCHEMA
 from coordinator.store.verify import verify
 from fieldvote.errors import StoreError
+from fieldvote.records import DeviceId
 from tests.coordinator.store.places import (
     NOON,
     Place,
@@ -78,6 +79,7 @@ def test_labels_of_the_schema_before_become_answers_of_somebody_unnamed(empty_pl
     store.close()
     blob = "BYTEA" if empty_place.is_postgres else "BLOB"
     for statement in (
+        "DROP TABLE replay",
         "DROP TABLE annotation",
         "DROP TABLE label",
         f"CREATE TABLE label (campaign TEXT NOT NULL, item {blob} NOT NULL, label BIGINT NOT NULL,"
@@ -98,6 +100,21 @@ def test_labels_of_the_schema_before_become_answers_of_somebody_unnamed(empty_pl
         assert (answer.annotator, answer.label, answer.expert) == ("unnamed", 1, False)
         assert (found.paid(), found.count_labels(4)) == ((1, 0.25), (1, 1, 0.25))
         assert (found.count_labels(5), verify(database).faults) == ((0, 0, 0.0), ())
+
+
+def test_a_store_of_the_schema_before_remembers_envelopes_from_now_on(empty_place: Place) -> None:
+    empty_place.store().close()
+    for statement in (
+        "DROP TABLE replay",
+        "UPDATE fieldvote_meta SET value = '3' WHERE name = 'schema'",
+        *([] if empty_place.is_postgres else ["PRAGMA user_version = 3"]),
+    ):
+        empty_place.tamper(statement)
+    with closing(opened(empty_place)) as database:
+        assert schema_of(database) == str(SCHEMA)
+        store = Store(database)
+        assert store.admit_envelope(DeviceId(1), bytes(16), 4)
+        assert not store.admit_envelope(DeviceId(1), bytes(16), 4)
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(empty_place: Place) -> None:

@@ -28,7 +28,7 @@ def test_a_key_is_made_once_for_its_owner_alone_with_its_public_half(tmp_path: P
         os.umask(old)
     assert (tmp_path / "node.key").stat().st_mode & 0o777 == 0o600
     line = public_path(tmp_path / "node.key").read_bytes()
-    assert line.startswith(b"ecdsa-sha2-nistp256 ")
+    assert line.startswith(b"ecdsa-sha2-nistp384 ")
     public = serialization.load_ssh_public_key(line)
     assert public == key.public_key()
     assert public_pem(node_key(tmp_path / "node.key")) == public_pem(key)
@@ -43,10 +43,11 @@ def test_a_key_is_made_once_for_its_owner_alone_with_its_public_half(tmp_path: P
         serialization.PrivateFormat.TraditionalOpenSSL,
     ],
 )
+@pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP256R1()], ids=["P-384", "P-256"])
 def test_a_key_of_ones_own_is_taken_in_ssh_and_pem_format(
-    tmp_path: Path, form: serialization.PrivateFormat
+    tmp_path: Path, form: serialization.PrivateFormat, curve: ec.EllipticCurve
 ) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve)
     path = written(tmp_path / "own", key, form)
     assert public_pem(node_key(path)) == public_pem(key)
     assert public_path(path).exists()
@@ -55,9 +56,9 @@ def test_a_key_of_ones_own_is_taken_in_ssh_and_pem_format(
 def test_what_is_no_such_key_is_refused_without_its_content(tmp_path: Path) -> None:
     ssh = serialization.PrivateFormat.OpenSSH
     other = written(tmp_path / "a", ed25519.Ed25519PrivateKey.generate(), ssh)
-    wide = written(tmp_path / "b", ec.generate_private_key(ec.SECP384R1()), ssh)
+    wide = written(tmp_path / "b", ec.generate_private_key(ec.SECP521R1()), ssh)
     for path in (other, wide):
-        with pytest.raises(InputError, match="expected a key on P-256"):
+        with pytest.raises(InputError, match="expected a key on P-384 or P-256"):
             node_key(path)
     (tmp_path / "c").write_text("my secret diary")
     (tmp_path / "c").chmod(0o600)

@@ -1,0 +1,98 @@
+"""Replies whose numbers are used at once and kept nowhere: read, checked, and handed on."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.plausible import MOST_FINE, MOST_ITEMS, Shapes, are_counts
+from fieldvote.errors import InputError
+from fieldvote.heads import EvaluateReply, GradientReply, VotesReply
+from fieldvote.records import DeviceId, decode
+
+Kind = TypeVar("Kind")
+
+
+class Readings:
+    """Reads replies; what does not decode or fit is dropped and counted.
+
+    Attributes:
+        dropped: How many replies were dropped, by reason.
+    """
+
+    def __init__(self, shapes: Shapes) -> None:
+        """Read replies of these shapes."""
+        self._shapes = shapes
+        self.dropped: Counter[str] = Counter()
+
+    def gradients(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        fits: Callable[[NDArray[np.int64]], bool],
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the vectors of one gradient exchange that fit the head; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, GradientReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and fits(reply.sums):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
+    def votes(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        length: int,
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of one exchange about votes; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, VotesReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and are_counts(reply.sums, length, most=MOST_FINE):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
+    def confusion(
+        self, round_number: int, replies: Mapping[DeviceId, bytes]
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return confusion counts by device. Each of shape (k, k)."""
+        k = self._shapes.classes
+        counts = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, EvaluateReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if not are_counts(reply.confusion, k * k, most=MOST_ITEMS):
+                self.dropped["does not fit"] += 1
+                continue
+            counts[device] = reply.confusion.reshape(k, k)
+        return counts
+
+    def _is_of(self, expected: int, got: int) -> bool:
+        """Return whether a reply belongs to this round, and count it if not."""
+        if got != expected:
+            self.dropped["another round"] += 1
+        return got == expected
+
+    def _decode(self, blob: bytes, kind: type[Kind]) -> Kind | None:
+        """Return the reply, or None and a count if the bytes are something else."""
+        try:
+            return decode(blob, kind)
+        except InputError:
+            self.dropped["not a reply"] += 1
+            return None
