@@ -48,9 +48,12 @@ class Preconditioner:
             penalty: L2 strength per row of the head. Positive. Shape (p, 1).
             seed: What the sketch was made with.
         """
-        eigenvalues, vectors = nystrom(sums.sketch_values, projection(sums.width, seed=seed))
-        # A sketch with room to spare has found all there is: nothing is hidden in its tail.
-        spare = len(eigenvalues) < sums.sketch.shape[1] or len(vectors) == len(eigenvalues)
+        signs = projection(sums.width, seed=seed)
+        eigenvalues, vectors = nystrom(sums.sketch_values, signs)
+        # A sketch with room to spare has found all there is: nothing is hidden in its tail. Columns
+        # of signs that depend on one another, as happens in narrow heads, are no room.
+        room = int(np.linalg.matrix_rank(signs))
+        spare = len(eigenvalues) < room or len(vectors) == len(eigenvalues)
         tail = 0.0 if spare else float(eigenvalues[-1])
         diagonal = 0.5 * tail + penalty[:, 0]
         low_rank = vectors * np.sqrt(0.5 * (eigenvalues - tail))

@@ -107,3 +107,19 @@ def test_sums_that_were_mixed_up_still_make_a_positive_one():
 
     assert np.isfinite(step).all()
     assert (gradient * step).sum() > 0
+
+
+def test_signs_that_depend_on_one_another_are_not_taken_for_a_matrix_found_whole():
+    # in a narrow head this happens often; M would be next to nothing where the sketch saw nothing,
+    # and the first step would overshoot
+    width = MAX_RANK + 1
+    ranks = {seed: np.linalg.matrix_rank(projection(width, seed=seed)) for seed in range(40)}
+    dependent = [seed for seed, rank in ranks.items() if rank < MAX_RANK]
+    assert dependent
+    inputs = np.rint(np.random.default_rng(6).normal(size=(400, width)) * 512)
+    half_gram = 0.5 * (inputs / 512).T @ (inputs / 512)
+    for seed in dependent:
+        sums = head_sums(inputs, np.ones(len(inputs)), seed=seed)
+        made = Preconditioner.from_sums(sums, penalty=np.ones((width, 1)), seed=seed)
+        whole = np.diag(made.diagonal) + made.low_rank @ made.low_rank.T
+        assert np.linalg.eigvalsh(whole)[0] > 0.5 * np.linalg.eigvalsh(half_gram)[0]
