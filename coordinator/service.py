@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coordinator.admission import EnrolmentSettings
 from coordinator.flower_settings import FlowerSettings, is_loopback
+from coordinator.keys.online import online_keys
 from coordinator.keys.online_settings import KeySettings
 from coordinator.releases.asking import is_busy, newest_of, releases_of
 from coordinator.releases.tasks import TASK, is_of
@@ -13,6 +14,7 @@ from coordinator.rounds.campaign import load_state
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
+from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.custody import CustodySettings, locked_in
 from fieldvote.errors import (
     InputError,
@@ -169,9 +171,31 @@ def status_of(config: Path) -> dict[str, str | int | float]:
             **({"task": about[:12]} if (about := store.note(TASK)) else {}),
             **{f"release_{n}": it.phase.value for n, it in releases.items() if not it.over},
             "sums": "exact sums",
+            **_signature_rows(settings, store),
         }
     finally:
         store.close()
+
+
+def _signature_rows(settings: CoordinatorSettings, store: Store) -> dict[str, str]:
+    """Return what the owner has to sign again, if the coordinator holds keys at all."""
+    if settings.keys is None:
+        return {}
+    said: list[str] = []
+    try:
+        task = Task.load(Path(settings.task))
+        bundle = Bundle.load(Path(settings.task))
+        online_keys(
+            settings.keys,
+            store,
+            targets=unpack(bundle.content)[TARGETS_FILE] if bundle else None,
+            family=task.family,
+            now_s=lambda: datetime.now(UTC).timestamp(),
+            say=said.append,
+        )
+    except InputError as err:
+        said.append(str(err))
+    return {"signatures": "; ".join(said) or "good"}
 
 
 def is_finished(settings: CoordinatorSettings) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from coordinator.keys.folder import KeyFolder
 from coordinator.keys.online_settings import KeySettings as KeySettings  # what it is made with
-from coordinator.keys.signing import LASTS_S, fresh, held_key
+from coordinator.keys.signing import DAY_S, LASTS_S, at, fresh, held_key
 from coordinator.store.campaign import Store
 from fieldvote.bundle import (
     DIRECTORY_FILE,
@@ -48,6 +48,14 @@ from privacy.sealing.roles import (
 )
 from privacy.sealing.signed import Held, open_root, reopen, sign
 
+OWNER_NEEDS_S = 30 * DAY_S
+"""How long before its end an owner is told that something must be signed again."""
+
+_RENEWED = {
+    Role.ROOT: "fieldvote keys rotate",
+    Role.TARGETS: "fieldvote keys sign",
+    Role.DIRECTORY: "fieldvote keys directory",
+}
 _NEWS = "news of roles"
 _TOLD = "told of "  # and a role
 _MOST_DIRECTORY_BYTES = 4 * 2**20  # it travels in one message
@@ -92,6 +100,20 @@ class OnlineKeys:
     def version(self) -> int:
         """What the campaign's task was signed as."""
         return self._targets.value.version
+
+    def ending(self) -> dict[Role, int]:
+        """Return until when what the owner signed holds, where that is soon or over.
+
+        Seconds since 1970 by role. Nothing the coordinator holds can renew these: devices that find
+        one over take part in nothing until the owner has signed it again.
+        """
+        held = (self._roots()[-1], self._targets, self._directory())
+        soon = self._now_s() + OWNER_NEEDS_S
+        return {
+            each.value.role: each.value.expires_s
+            for each in held
+            if each is not None and each.value.expires_s <= soon
+        }
 
     def news(self, *, directory: bool = True) -> bytes:
         """Return what a device is told with hello: roots, snapshot, timestamp, and a directory."""
@@ -251,7 +273,11 @@ def online_keys(
         say("the task is not signed, so devices with a root take no part: fieldvote keys sign")
         return None
     try:
-        return OnlineKeys(settings, store, targets=targets, family=family, now_s=now_s)
+        keys = OnlineKeys(settings, store, targets=targets, family=family, now_s=now_s)
     except RefusalError as err:
         say(f"devices with a root take no part: {err}; sign the task again")
         return None
+    for role, expires_s in keys.ending().items():
+        when = "over since" if expires_s <= now_s() else "soon over, on"
+        say(f"{role}: {when} {at(expires_s)}; then no device takes part: {_RENEWED[role]}")
+    return keys

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from coordinator.keys.folder import OFFLINE, ONLINE, ROOT_KEYS, ROOTS_FOLDER, KeyFolder, Record
-from coordinator.keys.signing import until
+from coordinator.keys.signing import at, until
 from fieldvote.errors import InputError, StoreError
 from privacy.sealing.keys import SigningKey, key_id
 from privacy.sealing.roles import DELEGATED, TOP, Keys, Role, Root
@@ -105,11 +104,6 @@ def show(folder: KeyFolder) -> list[Row]:
             }
         )
     return rows
-
-
-def at(expires_s: int) -> str:
-    """Return a time for people."""
-    return datetime.fromtimestamp(expires_s, UTC).isoformat(timespec="minutes")
 
 
 def _root(record: Record, version: int, now_s: float) -> Root:

@@ -6,6 +6,7 @@ the clock, so that the owner's and a coordinator's never have to know of each ot
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.keys.folder import KeyFolder, Record
@@ -46,8 +47,12 @@ LASTS_S = {
 }
 """How long what a role signs holds."""
 
-
 _SIGNED_SUFFIX = ".msgpack"
+
+
+def at(expires_s: int) -> str:
+    """Return a time for people."""
+    return datetime.fromtimestamp(expires_s, UTC).isoformat(timespec="minutes")
 
 
 def sign_task(folder: KeyFolder, task: Path, *, now_s: float) -> int:

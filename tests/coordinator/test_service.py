@@ -17,6 +17,7 @@ from coordinator.service import (
 from fieldvote.errors import InputError, SettingsError, StoreError
 from tests.coordinator.driven import write_campaign as write
 from tests.coordinator.rounds.campaign import TASK
+from tests.doubles.owner import DAY_S, Owner
 from tests.doubles.tasks import tabular_files, task_of
 
 
@@ -127,3 +128,17 @@ def test_a_campaign_keeps_to_the_task_it_began_with(tmp_path: Path) -> None:
     assert other.digest[:12] in str(refused.value)
     assert "\n" not in str(refused.value)
     check_task(settings, TASK)
+
+
+def test_the_status_says_what_the_owner_has_to_sign_again(tmp_path: Path) -> None:
+    owner = Owner(1)
+    config = write(tmp_path, owner.put_online(tmp_path))
+    begin(CoordinatorSettings.load(config), first_plan())
+    assert "not signed" in str(status_of(config)["signatures"])
+    owner.sign_task(tmp_path / "task", 1)
+    assert status_of(config)["signatures"] == "good"
+    late = Owner(1, now_s=owner.now_s - 280 * DAY_S)
+    late.sign_task(tmp_path / "task", 1)
+    assert str(status_of(config)["signatures"]).startswith("targets: soon over, on ")
+    (tmp_path / "online" / "1.root.msgpack").unlink()
+    assert "no roots here" in str(status_of(config)["signatures"])

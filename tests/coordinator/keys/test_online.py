@@ -54,6 +54,20 @@ class World:
             settings, self.campaign.store, targets=targets, family=TASK.family, now_s=self.now_s
         )
 
+    def said(self) -> list[str]:
+        """What is said where the keys are taken up."""
+        lines: list[str] = []
+        settings = KeySettings(folder="online").beside(self.folder)
+        online_keys(
+            settings,
+            self.campaign.store,
+            targets=TARGETS,
+            family=TASK.family,
+            now_s=self.now_s,
+            say=lines.append,
+        )
+        return lines
+
     def pass_days(self, days: float) -> None:
         self.campaign.clock.time += timedelta(days=days)
 
@@ -215,3 +229,15 @@ def test_a_folder_that_is_being_copied_stops_no_campaign(world: World) -> None:
     world.pass_days(2)
     assert world.scheduler.run_round().number == 3
     assert all(trust.staleness() == "" for trust in world.trusts.values())
+
+
+def test_what_only_the_owner_can_renew_is_said_a_month_before_it_is_over(world: World) -> None:
+    assert world.said() == []
+    world.pass_days(275)
+    [line] = world.said()
+    assert line.startswith("targets: soon over, on 2")
+    assert line.endswith("fieldvote keys sign")
+    world.pass_days(30)
+    assert world.said()[0].startswith("targets: over since 2")
+    world.pass_days(370)
+    assert [line.split(":")[0] for line in world.said()] == ["root", "targets"]
