@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
                 outbox=outbox,
                 sealing_key=SealingKey.from_bytes(_secret(folder / "sealing.key", 32)),
                 desk_keys=settings.answerers,
-                sketch_seed=_sketch_seed(Path(settings.sketch_secret)),
+                sketch_seed=sketch_seed(Path(settings.sketch_secret), task.family),
                 evaluates=settings.evaluates,
                 rng=_system_rng(),
                 arrive=arrivals.take,
@@ -277,8 +278,17 @@ def _secret(path: Path, size: int) -> bytes:
     return secret
 
 
-def _sketch_seed(path: Path) -> int:
-    """Return the fleet's secret number; every device is given the same file."""
+def sketch_seed(path: Path, family: str) -> int:
+    """Return what names the projection of sketches: the same on every device, another per task.
+
+    Args:
+        path: The fleet's secret; every device is given the same file.
+        family: Digest of what the releases of a task share. Whoever has seen the sketches of one
+            task can compare none of them with those of another.
+
+    Raises:
+        InputError: there is no such secret.
+    """
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -287,7 +297,8 @@ def _sketch_seed(path: Path) -> int:
         ) from err
     if len(content) != _SECRET_BYTES:
         raise InputError(f"{path}: {len(content)} bytes, a sketch secret has {_SECRET_BYTES}")
-    return int.from_bytes(content, "big")
+    mixed = blake2b(family.encode(), digest_size=8, key=content, person=b"sketch")
+    return int.from_bytes(mixed.digest(), "big")
 
 
 def _system_rng() -> Callable[[str, int], np.random.Generator]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.device import Device, open_pool, opened
+from edge.device import Device, open_pool, opened, sketch_seed
 from edge.labeling.python_functions import installed_digest
 from edge.settings import EdgeSettings
 from fieldvote.errors import (
@@ -209,3 +209,15 @@ def test_a_pool_that_is_none_is_said_and_left(tmp_path: Path) -> None:
     (tmp_path / "state" / "pool.sqlite").write_bytes(b"no database " * 100)
     with pytest.raises(FieldvoteError, match="not a database"):
         opened_items(config)
+
+
+def test_each_task_has_a_projection_of_its_own_that_all_devices_share(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"8 bytes!")
+    (tmp_path / "other").write_bytes(b"8 bytes?")
+    seeds = [
+        sketch_seed(tmp_path / name, family)
+        for name in ("one", "other")
+        for family in ("ab" * 32, "cd" * 32)
+    ]
+    assert len(set(seeds)) == 4
+    assert sketch_seed(tmp_path / "one", "ab" * 32) == seeds[0]
