@@ -30,6 +30,8 @@ kind, length and position must do.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST_QUOTED = 100  # characters
+
 
 class FieldvoteError(Exception):
     """The root; its exit code is what a command ends with."""
@@ -143,6 +145,15 @@ class InternalError(FieldvoteError):
     exit_code = 5
 
 
+def quoted(word: str) -> str:
+    """Return somebody's word as a message names it: as far as a person would have written one.
+
+    >>> quoted("shakes"), len(quoted("x" * 5000))
+    ("'shakes'", 102)
+    """
+    return f"'{word[:_LONGEST_QUOTED]}'"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known word was probably meant, or list what is known.
 
@@ -152,5 +163,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     'known: a, b'
     """
     names = sorted(known)
-    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    close = get_close_matches(word[:_LONGEST_QUOTED], names, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import NamedTuple, NoReturn
 
-from fieldvote.errors import SettingsError, nearest
+from fieldvote.errors import SettingsError, nearest, quoted
 from fieldvote.expressions import (
     DEEPEST,
     FUNCTIONS,
@@ -76,7 +76,7 @@ class _Parser:
     def whole(self) -> Expression:
         found = self._either()
         if self._next.kind != "end":
-            self._fail(f"expected an operator or the end, got '{self._next.text}'")
+            self._fail(f"expected an operator or the end, got {quoted(self._next.text)}")
         return found
 
     def _either(self) -> Expression:
@@ -184,7 +184,7 @@ class _Parser:
 
     def _call(self, name: _Token) -> Expression:
         if name.text not in FUNCTIONS:
-            self._fail(f"no function '{name.text}'; {nearest(name.text, FUNCTIONS)}", name)
+            self._fail(f"no function {quoted(name.text)}; {nearest(name.text, FUNCTIONS)}", name)
         self._expect("(")
         parts = [self._either()]
         while self._take(","):
@@ -265,4 +265,4 @@ def _tokens(text: str) -> list[_Token]:
 
 def _shown(token: _Token) -> str:
     """Return a token as a message names it."""
-    return "the end" if token.kind == "end" else f"'{token.text}'"
+    return "the end" if token.kind == "end" else quoted(token.text)

@@ -9,7 +9,7 @@ key.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fieldvote.errors import SettingsError, TaskError, nearest
+from fieldvote.errors import SettingsError, TaskError, nearest, quoted
 from fieldvote.function_templates import expand_template
 from fieldvote.functions import (
     ABSTAIN,
@@ -117,7 +117,7 @@ def _array(tables: Mapping[str, object], key: str, where: str) -> list[dict[str,
 def _place(table: Mapping[str, object], position: int, where: str) -> str:
     """Say which function it is."""
     name = table.get("id")
-    called = f"'{name}'" if isinstance(name, str) else f"no. {position}"
+    called = quoted(name) if isinstance(name, str) else f"no. {position}"
     return f"{where}: function {called}"
 
 
@@ -127,7 +127,8 @@ def _parse_one(table: Mapping[str, object], place: str) -> LabelingFunction:
     if kind is None:
         raise SettingsError(f"{place}: missing key 'kind'; known: {', '.join(KINDS)}")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise SettingsError(f"{place}: kind: unknown word '{kind}'; {nearest(str(kind), KINDS)}")
+        said = quoted(str(kind))
+        raise SettingsError(f"{place}: kind: unknown word {said}; {nearest(str(kind), KINDS)}")
     return parse_settings(table, KINDS[kind], place)
 
 
@@ -137,11 +138,11 @@ def _check_fallbacks(functions: Mapping[str, LabelingFunction], where: str) -> N
         wanted = function.fallback_for
         if not wanted:
             continue
-        place = f"{where}: function '{function.id}': fallback_for"
+        place = f"{where}: function {quoted(function.id)}: fallback_for"
         if wanted not in functions:
-            raise TaskError(f"{place}: no function '{wanted}'; {nearest(wanted, functions)}")
+            raise TaskError(f"{place}: no function {quoted(wanted)}; {nearest(wanted, functions)}")
         if functions[wanted].fallback_for:
-            raise TaskError(f"{place}: '{wanted}' is itself a fallback")
+            raise TaskError(f"{place}: {quoted(wanted)} is itself a fallback")
 
 
 def _check_against_task(
@@ -154,11 +155,11 @@ def _check_against_task(
     key = "table" if isinstance(function, LookupFunction) else "class"
     for name in function.classes:
         if name not in classes:
-            raise TaskError(f"{place}: {key}: no class '{name}'; {nearest(name, classes)}")
+            raise TaskError(f"{place}: {key}: no class {quoted(name)}; {nearest(name, classes)}")
     for example in function.examples:
         if example.vote != ABSTAIN and example.vote not in classes:
             hint = nearest(example.vote, (*classes, ABSTAIN))
-            raise TaskError(f"{place}: examples: no class '{example.vote}'; {hint}")
+            raise TaskError(f"{place}: examples: no class {quoted(example.vote)}; {hint}")
     if function.reads is Source.TEXT and fields is not None:
         raise TaskError(f"{place}: kind: reads a text, but the input of this task is tabular")
     if function.reads is Source.FIELDS and fields is None:
@@ -169,7 +170,7 @@ def _check_against_task(
     named += [("examples", name) for each in function.examples for name, _ in _pairs(each)]
     for key, name in named:
         if name not in known:
-            raise TaskError(f"{place}: {key}: no {word} '{name}'; {nearest(name, known)}")
+            raise TaskError(f"{place}: {key}: no {word} {quoted(name)}; {nearest(name, known)}")
     _check_language(function, place, fields)
 
 
@@ -179,14 +180,14 @@ def _check_language(function: LabelingFunction, place: str, fields: tuple[str, .
     if rule is None:
         return
     if isinstance(rule, LanguageOfField) and rule.field not in (fields or ()):
-        raise TaskError(f"{place}: language: no field '{rule.field}' in this task")
+        raise TaskError(f"{place}: language: no field {quoted(rule.field)} in this task")
     if isinstance(rule, LanguageOfWords) and fields is not None:
         raise TaskError(f"{place}: language: goes by words, but the input of this task is tabular")
     known = {*rule.languages, rule.otherwise}
     for name in function.languages:
         if name not in known:
             hint = nearest(name, rule.languages)
-            raise TaskError(f"{place}: languages: the rule cannot tell '{name}'; {hint}")
+            raise TaskError(f"{place}: languages: the rule cannot tell {quoted(name)}; {hint}")
 
 
 def _pairs(example: Example) -> tuple[tuple[str, float], ...]:

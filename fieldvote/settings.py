@@ -29,11 +29,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from fieldvote.errors import InputError, SettingsError, nearest
+from fieldvote.errors import InputError, SettingsError, nearest, quoted
 
 T = TypeVar("T")
-
-_LONGEST_QUOTED = 128
 
 _WORDS = {
     bool: "true or false",
@@ -126,7 +124,10 @@ def _read(value: object, wanted: object, where: str, path: str) -> object:
     if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
         return _read_dataclass(value, wanted, where, path)
     if wanted is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as err:
+            raise SettingsError(f"{where}: {path}: a number beyond what a float holds") from err
     if wanted is Path and type(value) is str:
         return Path(value)
     # bool is a subclass of int in Python, not in TOML, so types are compared exactly
@@ -142,10 +143,8 @@ def _read_dataclass(value: object, cls: type, where: str, path: str) -> object:
     hints, fields = _described(cls)
     for key in value:
         if key not in fields:
-            # a key is quoted as far as a person would have written one
-            hint = nearest(str(key)[:_LONGEST_QUOTED], fields)
-            said = _join(path, key)[:_LONGEST_QUOTED]
-            raise SettingsError(f"{where}: unknown key '{said}'; {hint}")
+            said = quoted(_join(path, key))
+            raise SettingsError(f"{where}: unknown key {said}; {nearest(str(key), fields)}")
     arguments = {}
     for key, each in fields.items():
         if key in value:

@@ -23,7 +23,8 @@ from edge.item_file import read_arrays
 from edge.released import Released
 from fieldvote.codec import encode
 from fieldvote.errors import FieldvoteError, InternalError
-from fieldvote.settings import parse_toml
+from fieldvote.policy import RoundPolicy
+from fieldvote.settings import parse_settings, parse_toml
 from privacy.pii.vocabulary import MAGIC, Vocabulary
 from privacy.sealing.certificate import read_certificates
 from privacy.sealing.device_keys import read_request, request_certificate
@@ -125,6 +126,7 @@ FOUND: dict[str, Callable[[], object]] = {
     "deep JSON in a table of labels": lambda: read_labels(as_file(DEEP.encode(), "l.jsonl")),
     "deep JSON in votes": lambda: read_votes(as_file(DEEP.encode(), "v.json")),
     "a number without end": lambda: parse_toml(b"x = " + b"9" * 5000, "f.toml"),
+    "a number no float holds": lambda: parse_settings({"price": 10**400}, RoundPolicy, "p.toml"),
     "conduct of others": lambda: Conduct.from_vector(np.arange(7), 3),
     "half a parameter": lambda: read_parameters(bytes(12)),
     "offers of two lengths": lambda: unpack_offers(uneven_offers()),
