@@ -107,7 +107,7 @@ def check_names(names: tuple[str, ...], key: str, *, least: int) -> None:
     if not all(name.strip() for name in names):
         raise SettingsError(f"{key}: an empty name")
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-        raise SettingsError(f"{key}: '{twice[0]}' stands there twice")
+        raise SettingsError(f"{key}: {quoted(twice[0])} stands there twice")
 
 
 def _read(value: object, wanted: object, where: str, path: str) -> object:
@@ -208,7 +208,8 @@ def _read_choice(value: object, choices: Mapping[str, object], where: str, path:
     if not isinstance(value, str):
         raise _mismatch(value, "one of " + ", ".join(sorted(choices)), where, path)
     if value not in choices:
-        raise SettingsError(f"{where}: {path}: unknown word '{value}'; {nearest(value, choices)}")
+        said = quoted(value)
+        raise SettingsError(f"{where}: {path}: unknown word {said}; {nearest(value, choices)}")
     return choices[value]
 
 

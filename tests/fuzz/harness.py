@@ -84,8 +84,10 @@ def fuzz(parser: Parser, count: int) -> None:
     at: tuple[int, bytes] = (-1, b"")
     try:
         with _bounded(), warnings.catch_warnings():
-            # NumPy's word about files of Python 2; in a program it is a line on standard error
+            # NumPy's words about files of Python 2 and old names of types; in a program each is a
+            # line on standard error
             warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
             for at in messages(parser, count):
                 began = time.process_time()
                 with _in_time():
