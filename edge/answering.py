@@ -1,18 +1,26 @@
-"""Opening the answers people gave: from the desk, to this device, each once."""
+"""Taking in the answers people gave: from the desk, to this device, each once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.agent_parts import AgentParts
+from edge.delta import anchor_delta
+from edge.holdings import Holdings
 from edge.pool import Pool
+from edge.sums import enter, released
 from fieldvote.errors import SealError, WireError
-from fieldvote.records import Answer, decode
+from fieldvote.records import Answer, AnswersReply, AnswersRequest, decode
 from privacy.sealing.context import Purpose, Scope
 from privacy.sealing.envelope import Opened, open_envelope
 from privacy.sealing.replay import Window
 from privacy.sealing.rotation import good_keys
+from strategies.labeling import AnchorSummary
 
 _REPLAYED = "replayed_answers"
+_NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +86,55 @@ def _open(parts: AgentParts, envelope: bytes) -> Opened:
         ),
         senders=good_keys(parts.desk_keys, parts.now()),
     )
+
+
+def take_answers(
+    held: Holdings, message: AnswersRequest
+) -> tuple[AnswersReply, Callable[[], None]]:
+    """Return what new answers add to the sums, and what the pool is to remember of them."""
+    held.check_task(message.task)
+    pool, task, votes = held.parts.pool, held.parts.task, held.votes
+    arms, known = pool.column("arm"), pool.column("answer")
+    fresh: dict[int, int] = {}
+    opened = open_answers(held.parts, message.answers, classes=held.classes)
+    for answer in opened.answers:
+        place = held.positions.get(answer.item, -1)
+        if place >= 0 and arms[place] >= 0 and known[place] < 0:
+            fresh.setdefault(place, answer.label)
+    places = np.array(list(fresh), dtype=np.int64)
+    labels = np.array(list(fresh.values()), dtype=np.int64)
+    barred = held.held_out(arms)
+    trains = ~barred[places]
+    first = pool.note("voted sums") is None
+    voted = np.flatnonzero(held.voted & ~barred) if first else _NOTHING
+    groups = {s: at[known[at] >= 0] for s, at in released(pool, "anchored").items()}
+    renewed, more = anchor_delta(groups, votes, known, task.versions, classes=held.classes)
+    anchors = AnchorSummary.from_votes(votes[places], labels, classes=held.classes)
+    reply = AnswersReply(
+        round=message.round,
+        accepted=len(places),
+        trained=int(trains.sum()),
+        anchors=(anchors + more).to_vector(),
+        labeled=_head_sums(held, message, places[trains]),
+        voted=_head_sums(held, message, voted),
+        task=task.digest,
+        renewed=len(renewed),
+    )
+
+    def change() -> None:
+        opened.remember(pool)
+        for place, label in fresh.items():
+            pool.answer(place, label, message.round)
+        enter(pool, np.concatenate([places, renewed]), task.versions, "anchored")
+        pool.keep_note("voted sums", b"sent")
+
+    return reply, change
+
+
+def _head_sums(
+    held: Holdings, message: AnswersRequest, places: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the sketched Gram sums of these items, nothing for none."""
+    if not len(places):
+        return _NOTHING
+    return held.learner.labeled_sums(message.representation, places).to_vector()

@@ -17,6 +17,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fieldvote.heads import GradientRequest
+
 PERSONAL = (
     "Zbigniew Kowalczyk", "Wolfeschlegelstein", "4539 1488 0343 6467", "0170 5551234",
     "DE89 3704 0044 0532 0130 00", "zk77@kowalczyk.example", "hunter-Tz9-secret",
@@ -122,15 +124,15 @@ def make_trouble(name: str, serving: object) -> None:
 
     outbox._redactor = Failing()
     if name == "phone2":
-        whole, failed = agent._gradient, list[object]()
+        whole, failed = agent._read, list[object]()
 
-        def gradient(message: object) -> object:
-            if not failed:
+        def read(message: object) -> object:
+            if isinstance(message, GradientRequest) and not failed:
                 failed.append(message)
                 raise RuntimeError(f"a bug, with {device.pool.payloads()!r}")
             return whole(message)
 
-        agent._gradient = gradient
+        agent._read = read
 
 
 class LetsThrough:

@@ -41,7 +41,7 @@ def answer(device: Device, item: bytes, sequence: int, *, epoch: bytes = EPOCH) 
 
 
 def deliver(device: Device, *envelopes: bytes, number: int = 1) -> AnswersReply:
-    surveyed = Moments.from_embeddings(device.agent._learner.embeddings)
+    surveyed = Moments.from_embeddings(device.agent._held.learner.embeddings)
     model = model_from(surveyed, classes=len(device.task.classes))
     request = AnswersRequest(round=number, answers=envelopes, representation=model)
     return decode(device.agent.handle(encode(request)), AnswersReply)

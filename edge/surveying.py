@@ -1,0 +1,57 @@
+"""Answering a survey: sums of what was in no sum yet, and offers of what is free."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edge.delta import vote_delta
+from edge.holdings import Holdings
+from edge.selection import OfferWish, make_offers, pack_offers
+from edge.sums import enter, released
+from fieldvote.records import SurveyReply, SurveyRequest
+from fieldvote.rights import Rights
+from strategies.representation import Moments
+
+_NOTHING = np.empty(0, dtype=np.int64)
+
+
+def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Callable[[], None]]:
+    """Return sums and offers, and what the pool is to remember once they may leave."""
+    held.check_task(message.task)
+    pool, task = held.parts.pool, held.parts.task
+    delta = vote_delta(released(pool), held.votes, task.versions, classes=held.classes)
+    fresh, summed = delta.first, len(delta.places)
+    shippable = pool.column("rights") >= Rights.SHIP.level
+    free = np.flatnonzero((pool.column("arm") < 0) & (pool.column("answer") < 0) & shippable)
+    embeddings, head = held.learner.embeddings, message.model
+    offers = make_offers(
+        OfferWish(
+            strategy=message.strategy,
+            chosen=message.offers,
+            random=message.random_offers,
+            first=message.first,
+        ),
+        ids=held.ids,
+        free=free,
+        probabilities=None if head is None else held.learner.probabilities(head),
+        features=embeddings if head is None else held.learner.features(head),
+        sketch_seed=held.parts.sketch_seed,
+        rng=held.parts.rng("offers", message.round),
+    )
+    moments = Moments.from_embeddings(embeddings[fresh]).to_vector() if len(fresh) else _NOTHING
+    reply = SurveyReply(
+        round=message.round,
+        items=len(fresh),
+        voted=int(held.voted[fresh].sum()),
+        votes=delta.votes.to_vector() if summed else _NOTHING,
+        moments=moments,
+        offers=offers,
+        task=task.digest,
+        renewed=delta.renewed,
+    )
+
+    def change() -> None:
+        enter(pool, delta.places, task.versions)
+        pool.keep_note("offers", pack_offers(offers))
+
+    return reply, change
