@@ -15,6 +15,8 @@ export FLWR_HOME := $(CURDIR)/$(VENV)/flwr-home
 # one thread per process: our matrices are small, and two cores are shared
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
+# whatever the machine says, what was compiled is kept: the tests start hundreds of programs
+export PYTHONDONTWRITEBYTECODE :=
 ifneq ($(wildcard ../shared/data),)
 export FIELDVOTE_DATA ?= $(abspath ../shared/data)
 endif

@@ -1,10 +1,21 @@
 """For every test: slow ones come last, so that a quick failure is seen quickly."""
 
+import gc
+
 import pytest
 
 # Of the slow ones, those that wait for other programs come first: meanwhile the others have the
 # processor, and none of the long ones is left for the end, when there is nothing beside it.
 _WAITING = ("tests/deployment/", "tests/simulations/engines/", "tests/house/")
+
+# thousands of tests are made here and stay until the end: looking through them for what may go
+# takes as long as making them
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -32,7 +32,7 @@ TIMINGS = ("wall_s", "client_rounds_per_s", "peak_rss_mb")
 
 
 def scenario_of(file: Path, **changes: object) -> Scenario:
-    quick = replace(Scenario.for_data(file), rounds=2)
+    quick = replace(Scenario.for_data(file), rounds=2, exchanges=2)
     # the layer of random features is not what is looked at here
     inputs = replace(quick.inputs, fourier=0)
     return replace(quick, **{"inputs": inputs, **changes})  # type: ignore[arg-type]  # a table

@@ -51,14 +51,23 @@ CUSTODY = Held(WRAPPING_KEY)  # what dies, dies with its disk locked
 
 @dataclass(slots=True)
 class Fuse:
-    """Counts the points that are passed, and ends the process at one of them."""
+    """Counts the points that are passed, and ends the process at one of them.
+
+    Attributes:
+        blows_at: Where it ends, None for nowhere.
+        sites: The site of each point that was passed.
+        look: Who is shown the number and the site of each point before it is passed.
+    """
 
     blows_at: int | None = None
     sites: list[str] = field(default_factory=list)
+    look: Callable[[int, str], None] = lambda _point, _site: None
 
     def pass_by(self, kind: str) -> None:
         """Pass one point."""
-        self.sites.append(f"{kind} @ {_where()}")
+        site = f"{kind} @ {_where()}"
+        self.look(len(self.sites), site)
+        self.sites.append(site)
         if len(self.sites) - 1 == self.blows_at:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,10 +1,15 @@
-"""The coordinator is killed at every distinct site of a whole campaign, and nothing comes of it."""
+"""The coordinator ends at every distinct site of a whole campaign, and nothing comes of it.
+
+Each state that a kill at a site can leave is gone on from, and real kills show that they leave such
+states: one of each kind on every change, and one at every single point each night.
+"""
 
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -32,7 +37,8 @@ pytestmark = pytest.mark.slow  # a campaign at every site of it
 
 _NUMBERS = count()
 _AT_ONCE = 2
-_FEW = 6
+_FEW = 2
+_KINDS = 10  # before four statements, and around COMMIT, push and pull
 
 
 class Bench:
@@ -69,28 +75,82 @@ class Bench:
         """Return the points at which a site is passed for the first time."""
         return [n for n, site in enumerate(self.sites) if self.sites.index(site) == n]
 
+    def one_of_each_kind(self) -> list[int]:
+        """Return a point of each kind of statement and use of the network, halfway its sites."""
+        kinds = dict[str, list[int]]()
+        for n in self.first_of_each_site():
+            kinds.setdefault(" ".join(self.sites[n].split()[:2]), []).append(n)
+        return [points[len(points) // 2] for points in kinds.values()]
+
     def one_in_each_transaction(self) -> list[int]:
-        """Return those of them that are outside of transactions, and the last inside of each.
+        """Return the first point of each site on the network, and one for each transaction.
 
-        A kill anywhere inside of one is undone by the server, to the same rows.
+        It is in turn the last inside of the transaction, before its COMMIT, and after it: a kill
+        anywhere inside of one is undone by the server, to the same rows.
         """
-        points = self.first_of_each_site()
-        outer = ("push", "pull", "COMMIT")
-        inside = [self.sites[n].split()[1] not in outer for n in points]
-        return [
-            n
-            for place, n in enumerate(points)
-            if not inside[place] or place + 1 == len(points) or not inside[place + 1]
-        ]
+        found, inside, turn = list[int](), 0, 0
+        for n in self.first_of_each_site():
+            match self.sites[n].split()[:2]:
+                case [_, "push" | "pull"]:
+                    found.append(n)
+                case ["after", "COMMIT"]:
+                    found.append((inside, n - 1, n)[turn % 3])
+                    turn += 1
+                case ["before", "COMMIT"]:
+                    pass
+                case _:
+                    inside = n
+        return found
 
-    def traces(self, points: Sequence[int]) -> list[str]:
-        """Die once at each of these points, go on, and return where that left a trace."""
+    def states(self) -> dict[int, World]:
+        """Play once; return what the disk holds at the first point of each site, each state once.
+
+        To what goes on there a killed process and a copy of its files are the same: they hold all
+        that it had written, and nothing of its memory. Of points at which they hold the same bytes
+        the first stands for all, as whoever goes on cannot tell them apart.
+        """
+        world, known, held = self.world(), set[str](), set[bytes]()
+        copies = self.folder / f"{world.campaign}-copies"
+        copies.mkdir()
+
+        def look(point: int, site: str) -> None:
+            if site in known:
+                return
+            known.add(site)
+            # closing a file lets go of SQLite's locks on it, which nobody else asks for here
+            files = {file: file.read_bytes() for file in sorted(world.folder.rglob("*.sqlite*"))}
+            # beside a database and its log lies an index only, made again from these
+            lasting = [content for file, content in files.items() if file.suffix != ".sqlite-shm"]
+            digest = sha256(b"".join(lasting)).digest()
+            if digest in held:
+                return
+            held.add(digest)
+            for file, content in files.items():
+                copy = copies / str(point) / file.relative_to(world.folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(content)
+            (copies / str(point) / "site").write_text(site)
+
+        in_a_fork(lambda: play(world, Fuse(look=look), self.settings), world.folder / "told")
+        return {
+            int(copy.name): World(copy, copy / "store.sqlite", world.campaign)
+            for copy in sorted(copies.iterdir(), key=lambda copy: int(copy.name))
+        }
+
+    def traces(self, points: Sequence[int], states: Mapping[int, World] | None = None) -> list[str]:
+        """Go on after the end at each of these points, and return where that left a trace.
+
+        Args:
+            points: Where the campaign ends.
+            states: What the disk holds then; without it, a process is killed at each point.
+        """
         waiting, running, found = list(points), dict[int, tuple[int, Path]](), list[str]()
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:
                 point = waiting.pop()
-                world = self.world()
-                running[self._start(world, point)] = point, world.folder / "trace"
+                world = self.world() if states is None else states[point]
+                dies_at = point if states is None else None
+                running[self._start(world, dies_at)] = point, world.folder / "trace"
             pid, status = os.wait()
             if pid in running:
                 point, trace = running.pop(pid)
@@ -99,19 +159,20 @@ class Bench:
                     found.append(f"point {point}, {self.sites[point]}: {told}")
         return found
 
-    def _start(self, world: World, point: int) -> int:
-        """Fork a process that forks the one that dies, and the one that goes on."""
+    def _start(self, world: World, dies_at: int | None) -> int:
+        """Fork a process that forks the one that dies, if one does, and the one that goes on."""
         pid = os.fork()
         if pid:
             return pid
         trace = world.folder / "trace"
         try:
             told = world.folder / "told"
-            fuse = Fuse(point)
-            ended = in_a_fork(lambda: play(world, fuse, self.settings), told)
+            if dies_at is not None:
+                fuse = Fuse(dies_at)
+                ended = in_a_fork(lambda: play(world, fuse, self.settings), told)
+                assert ended, "the fuse did not blow"
             in_a_fork(lambda: play(world, Fuse(), self.settings), told)
-            difference = outcome(world).differs_from(self.whole)
-            trace.write_text(difference if ended else "the fuse did not blow")
+            trace.write_text(outcome(world).differs_from(self.whole))
         except BaseException as err:
             trace.write_text(f"{type(err).__name__}: {str(err)[-1500:]}")
         os._exit(0)
@@ -156,20 +217,29 @@ def test_the_campaign_that_is_interrupted_below_is_a_whole_one(on_sqlite: Bench)
     assert [settled for *_, settled in on_sqlite.whole.rows["outbox"]] == [True]
 
 
-def test_a_kill_at_any_site_changes_nothing_of_what_the_campaign_comes_to(
+def test_a_kill_of_any_kind_changes_nothing_of_what_the_campaign_comes_to(
     on_sqlite: Bench,
 ) -> None:
-    assert on_sqlite.traces(on_sqlite.first_of_each_site()) == []
+    points = on_sqlite.one_of_each_kind()
+    assert len(points) == _KINDS
+    assert on_sqlite.traces(points) == []
+
+
+def test_what_the_disk_holds_at_any_site_leads_to_the_same_campaign(on_sqlite: Bench) -> None:
+    states = on_sqlite.states()
+    assert len(states) > 25
+    assert on_sqlite.traces([*states], states) == []
 
 
 def test_a_kill_around_or_inside_any_transaction_changes_nothing_on_postgres(
     on_postgres: Bench,
 ) -> None:
     points = on_postgres.one_in_each_transaction()
-    assert len(points) > 55
+    assert len(points) > 25
     assert on_postgres.traces(points) == []
 
 
+# every point of every site, and each by a kill
 @pytest.mark.nightly
 def test_a_kill_at_any_point_changes_nothing_of_what_the_campaign_comes_to(bench: Bench) -> None:
     assert bench.traces(range(len(bench.sites))) == []
@@ -188,12 +258,15 @@ def _commits_every_line(patch: pytest.MonkeyPatch) -> None:
 
 def _keeps_no_requests(patch: pytest.MonkeyPatch) -> None:
     kept: dict[tuple[int, str], dict[int, bytes]] = {}
+    expect_all, expected = Store.expect_all, Store.expected
 
-    def in_memory(_self: Store, number: int, phase: str, requests: dict[int, bytes]) -> None:
+    def in_memory(self: Store, number: int, phase: str, requests: dict[int, bytes]) -> None:
+        expect_all(self, number, phase, requests)
         kept.setdefault((number, phase), {}).update(requests)
 
-    def from_memory(_self: Store, number: int, phase: str) -> dict[int, bytes]:
-        return kept.get((number, phase), {})
+    def from_memory(self: Store, number: int, phase: str) -> dict[int, bytes]:
+        waiting, asked = expected(self, number, phase), kept.get((number, phase), {})
+        return {device: request for device, request in asked.items() if device in waiting}
 
     patch.setattr(Store, "expect_all", in_memory)
     patch.setattr(Store, "expected", from_memory)
@@ -256,9 +329,12 @@ def test_a_protection_that_is_taken_out_is_noticed(
 ) -> None:
     take_out, where = MUTANTS[mutant]
     take_out(monkeypatch)
-    points = on_sqlite.first_of_each_site()
-    points.sort(key=lambda n: where not in on_sqlite.sites[n])
+    try:
+        states = on_sqlite.states()
+    except AssertionError:  # a campaign that falls apart without any kill is noticed too
+        return
+    points = sorted(states, key=lambda n: where not in (states[n].folder / "site").read_text())
     for few in (points[n : n + _FEW] for n in range(0, len(points), _FEW)):
-        if on_sqlite.traces(few):
+        if on_sqlite.traces(few, states):
             return
     raise AssertionError(f"no kill shows that {mutant}")
