@@ -8,12 +8,12 @@ tell how many it has.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.pool import ID_BYTES
+from fieldvote.arms import for_evaluation as for_evaluation  # as offers are read beside it
 from fieldvote.errors import InputError, nearest
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, Offer
 from strategies.acquisition import ACQUISITIONS, Candidates, sketch
@@ -59,6 +59,7 @@ def make_offers(
     rng: np.random.Generator,
     bits: int = SKETCH_BITS,
     padded: bool = False,
+    among: NDArray[np.int64] | None = None,
 ) -> tuple[Offer, ...]:
     """Return the offers of one survey: random ones, the best of the rest, and blanks.
 
@@ -72,6 +73,7 @@ def make_offers(
         rng: Decides the random arm, and ties where a strategy draws.
         bits: Length of a sketch, the same on every device.
         padded: Whether blanks make them as many as were asked for.
+        among: Positions that may be ranked; all that are free, if not given.
 
     Raises:
         InputError: the strategy has no such name, or bits is not a positive multiple of 8.
@@ -83,7 +85,7 @@ def make_offers(
     # the random arm is drawn before the ranking, else it would only see what the model left over
     lots = rng.permutation(free)[: wish.random]
     arm = ARM_SEED if wish.first else ARM_RANDOM
-    rest = np.setdiff1d(free, lots)
+    rest = np.setdiff1d(free if among is None else np.intersect1d(free, among), lots)
     ranked, scores = _rank(wish, rest, probabilities, features, rng)
     positions = np.concatenate([lots, ranked]).astype(np.int64)
     sketches = sketch(features[positions], bits=bits, seed=sketch_seed)
@@ -162,14 +164,6 @@ _SCORES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "margin": _margin_share,
     "entropy": _entropy_share,
 }
-
-
-def for_evaluation(item: bytes) -> bool:
-    """Return whether a random-arm item is for evaluation only: half of them, fixed by the id.
-
-    Training never sees these, so that gates and calibration rest on items no strategy picked.
-    """
-    return blake2b(item, digest_size=1, person=b"evaluation").digest()[0] % 2 == 1
 
 
 def pack_offers(offers: tuple[Offer, ...]) -> bytes:

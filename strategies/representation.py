@@ -1,10 +1,11 @@
 """How an embedding becomes the input of the head.
 
-Standardise, re-centre on the device, add Fourier features, quantise.
+Standardise, re-centre on the device, lean on neighbours, add Fourier features, quantise.
 
 The fleet agrees on one frozen ``Representation``, made from summed moments and a seed. A device
 adds only what it knows about itself: the mean of its own unlabeled pool (``centre``), which takes
-out how this sensor or this person differs from the fleet. Everything up to the whole numbers that
+out how this sensor or this person differs from the fleet, and which of its items are alike
+(:mod:`strategies.neighbours`). Everything up to the whole numbers that
 come out is the same bits on any machine: the projection is a matrix product of whole numbers and
 the cosine a table.
 
@@ -24,6 +25,7 @@ from fieldvote.errors import InputError, ShapeError
 from fieldvote.rng import stream
 from strategies.aggregation.fixed_point import INPUT_FRACTION, INPUT_LIMIT, MAX_WIDTH
 from strategies.aggregation.moments import Moments, finite
+from strategies.neighbours import lean_on_neighbours
 
 __all__ = ["Moments", "Representation"]
 
@@ -53,6 +55,8 @@ class Representation:
         bandwidth: Standard deviation of the Gaussian kernel, in units of the linear inputs.
         amplitude: Largest value of a Fourier feature.
         seed: Names the random frequencies.
+        smooth: How far an item's linear inputs are moved to the mean of its nearest neighbours in
+            the device's pool, 0 to 1.
     """
 
     mean: NDArray[np.float64]
@@ -64,6 +68,7 @@ class Representation:
     bandwidth: float
     amplitude: float
     seed: int
+    smooth: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse settings under which an input would not fit its 13 bits."""
@@ -76,8 +81,9 @@ class Representation:
         limit = INPUT_LIMIT * 2.0**-INPUT_FRACTION
         if not 0 < self.gain * self.clip <= limit or not 0 < self.amplitude <= limit:
             raise InputError(f"gain * clip and amplitude must lie in 0..{limit:g}")
-        if not 0 <= self.recentre <= 1:
-            raise InputError(f"recentre must lie in 0..1, got {self.recentre}")
+        for name in ("recentre", "smooth"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must lie in 0..1, got {getattr(self, name)}")
         if self.fourier < 0 or self.width > MAX_WIDTH:
             raise InputError(f"inputs of the head must number 1..{MAX_WIDTH}, got {self.width}")
         if not 1e-2 <= self.bandwidth < math.inf:
@@ -89,6 +95,7 @@ class Representation:
         moments: Moments,
         *,
         recentre: float = 0.0,
+        smooth: float = 0.0,
         fourier: int = 0,
         seed: int = 0,
         whiten: float | None = None,
@@ -103,6 +110,7 @@ class Representation:
             moments: Summed over the unlabeled pools of the fleet.
             recentre: Share of a device's own centre that is subtracted. 1 where devices differ by
                 an offset (sensors, people), 0 where they differ by their mix of classes.
+            smooth: How far an item is moved to its neighbours in its device's pool.
             fourier: How many Fourier features; 0 for none, 400 where classes are not linear.
             seed: Names the random frequencies.
             whiten: 1 brings every feature to the same spread, right for columns in different
@@ -126,7 +134,9 @@ class Representation:
             whiten = float(len(spreads) > 0 and overall > _SAME_UNIT * np.median(spreads))
         scale = np.where(stddev > 0, stddev**whiten * overall ** (1.0 - whiten), 0.0)
         limit = INPUT_LIMIT * 2.0**-INPUT_FRACTION
-        amplitude = fourier_share * norm * math.sqrt(2.0 / max(fourier, 1))
+        bandwidth, amplitude = kernel_of(
+            norm, fourier=fourier, bandwidth_share=bandwidth_share, fourier_share=fourier_share
+        )
         return cls(
             mean=mean,
             scale=scale,
@@ -134,10 +144,10 @@ class Representation:
             clip=min(clip, limit * math.sqrt(live) / norm),
             recentre=recentre,
             fourier=fourier,
-            # Two random items are norm * sqrt(2) apart whatever d is: the bandwidth needs no data.
-            bandwidth=bandwidth_share * norm * math.sqrt(2.0),
-            amplitude=min(amplitude, limit),
+            bandwidth=bandwidth,
+            amplitude=amplitude,
             seed=seed,
+            smooth=smooth,
         )
 
     @property
@@ -160,28 +170,43 @@ class Representation:
         return np.asarray(total / (len(steps) + _CENTRE_PRIOR))
 
     def inputs(
-        self, embeddings: NDArray[np.floating], centre: NDArray[np.float64]
+        self,
+        embeddings: NDArray[np.floating],
+        centre: NDArray[np.float64],
+        *,
+        pool: NDArray[np.floating] | None = None,
     ) -> NDArray[np.float64]:
         """Return inputs of the head as whole numbers in steps of 2^-9.
 
         Args:
             embeddings: Shape (n, d).
             centre: What ``centre`` gave on this device; zeros for none. Shape (d,).
+            pool: The device's items, where neighbours are found; None where these are they. Shape
+                (m, d).
 
         Returns:
             Linear inputs, Fourier inputs, bias. Shape (n, p), float64.
         """
         if centre.shape != self.mean.shape:
             raise ShapeError("centre", centre.shape, self.mean.shape)
-        shifted = self._standardise(embeddings) - self.recentre * centre
-        clipped = np.clip(shifted, -self.clip, self.clip)
-        inputs = np.empty((len(clipped), self.width))
-        linear = np.rint(clipped * (self.gain * 2.0**INPUT_FRACTION))
+        linear = self._linear(embeddings, centre)
+        if self.smooth:
+            among = None if pool is None else self._linear(pool, centre)
+            linear = lean_on_neighbours(linear, self.smooth, pool=among)
+        inputs = np.empty((len(linear), self.width))
         inputs[:, : len(self.mean)] = linear
         if self.fourier:
             inputs[:, len(self.mean) : -1] = self._fourier(linear)
         inputs[:, -1] = 2.0**INPUT_FRACTION
         return inputs
+
+    def _linear(
+        self, embeddings: NDArray[np.floating], centre: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the linear inputs before they lean on any neighbour. Shape (n, d)."""
+        shifted = self._standardise(embeddings) - self.recentre * centre
+        clipped = np.clip(shifted, -self.clip, self.clip)
+        return np.asarray(np.rint(clipped * (self.gain * 2.0**INPUT_FRACTION)))
 
     def _standardise(self, embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return standardised features, 0 for a dropped one. Shape (n, d)."""
@@ -198,6 +223,20 @@ class Representation:
         index = (np.floor(turns).astype(np.int64) + phases) & ((1 << _TURN_BITS) - 1)
         table = np.rint(_cosines() * (self.amplitude * 2.0**INPUT_FRACTION))
         return np.asarray(table[index])
+
+
+def kernel_of(
+    norm: float, *, fourier: int, bandwidth_share: float = 0.5, fourier_share: float = 2.0
+) -> tuple[float, float]:
+    """Return bandwidth and amplitude of a Fourier layer over linear inputs of this length.
+
+    >>> kernel_of(8.0, fourier=2)
+    (5.656854249492381, 16.0)
+    """
+    amplitude = fourier_share * norm * math.sqrt(2.0 / max(fourier, 1))
+    # Two random items are norm * sqrt(2) apart whatever d is: the bandwidth needs no data.
+    bandwidth = bandwidth_share * norm * math.sqrt(2.0)
+    return bandwidth, min(amplitude, INPUT_LIMIT * 2.0**-INPUT_FRACTION)
 
 
 @lru_cache(maxsize=4)

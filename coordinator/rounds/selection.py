@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +42,22 @@ def is_blank(offer: StoredOffer) -> bool:
     return offer.arm == ARM_CHOSEN and offer.predicted < 0
 
 
-def random_count(budget: int, share: float) -> int:
-    """Return how many labels of a round go to the random arm; never none, if there is a share.
+def random_count(budget: int, share: float, number: int) -> int:
+    """Return how many labels of a round go to the random arm.
 
-    >>> random_count(24, 0.1), random_count(24, 0.0)
-    (3, 0)
+    Over rounds of one size that is the share to the label: what is left of one round is drawn in a
+    later one. Rounded up in every round, a tenth of twelve labels would be a sixth of them.
+
+    >>> [random_count(12, 0.1, number) for number in range(1, 7)]
+    [1, 1, 1, 1, 2, 1]
     """
     # rounded first: 0.07 of 100 is 7, whatever floats make of it
-    return ceil(round(share * budget, 9))
+    return floor(round(share * budget * number, 9)) - floor(round(share * budget * (number - 1), 9))
 
 
 def random_offers(budget: int, share: float, devices: int) -> int:
     """Return how many random items each device offers: its part, and one more to draw from."""
-    return ceil(random_count(budget, share) / max(devices, 1)) + 1
+    return ceil(round(share * budget, 9) / max(devices, 1)) + 1
 
 
 def choose(
@@ -64,6 +67,7 @@ def choose(
     budget: int,
     random_share: float,
     rng: np.random.Generator,
+    number: int = 1,
     wishes: FleetWishes = NO_WISHES,
 ) -> list[StoredOffer]:
     """Return the offers to grant: the random arm first, then the best of the rest.
@@ -74,12 +78,13 @@ def choose(
         budget: How many labels the round may buy.
         random_share: Share of the budget that goes to the random arm.
         rng: Draws the random arm and starts the clusters.
+        number: The round, which decides when the random arm gets one more.
         wishes: What "fleet" keeps to besides.
     """
     lots = [offer for offer in offers if offer.arm != ARM_CHOSEN]
     ranked = [offer for offer in offers if offer.arm == ARM_CHOSEN]
     # without a head nothing is ranked yet: the whole budget is drawn by lot
-    wanted = random_count(budget, random_share) if ranked else budget
+    wanted = random_count(budget, random_share, number) if ranked else budget
     drawn = sorted(rng.permutation(len(lots))[:wanted].tolist())
     best = _best(ranked, strategy, budget - len(drawn), rng, wishes)
     return [lots[place] for place in drawn] + [ranked[place] for place in best]
@@ -113,6 +118,7 @@ def grant(
         budget=most,
         random_share=settings.random_share,
         rng=stream(settings.seed, "select", number),
+        number=number,
         wishes=wishes,
     )
 

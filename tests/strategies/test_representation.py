@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fieldvote.errors import InputError, ShapeError
 from strategies.aggregation.fixed_point import INPUT_FRACTION, INPUT_LIMIT, check_inputs
+from strategies.neighbours import lean_on_neighbours
 from strategies.representation import Moments, Representation
 
 
@@ -223,3 +224,30 @@ def test_columns_in_different_units_are_brought_to_one_spread():
 
     assert spreads(mixed) == [1.0] * 5
     assert spreads(same)[0] < 0.5 < 1.2 < spreads(same)[4]
+
+
+@pytest.mark.parametrize("fourier", [0, 5])
+def test_smooth_inputs_lean_before_the_fourier_layer_and_on_the_pool_that_is_given(fourier: int):
+    rows = pool(5, items=40, width=6)
+    plain, smooth = made(fourier=fourier), made(fourier=fourier, smooth=0.4)
+    nothing = np.zeros(6)
+    linear = plain.inputs(rows, nothing)[:, :6]
+
+    inputs = smooth.inputs(rows, nothing)
+    among = smooth.inputs(rows[:7], nothing, pool=rows)
+
+    leant = lean_on_neighbours(linear, 0.4)
+    assert (inputs[:, :6] == leant).all()
+    # neither the wave nor the bias leans: they are those of the linear inputs there are
+    assert (np.abs(inputs[:, 6:-1]) <= plain.amplitude * 2**INPUT_FRACTION).all()
+    assert (inputs[:, -1] == 2**INPUT_FRACTION).all()
+    assert (among[:, :6] == lean_on_neighbours(linear[:7], 0.4, pool=linear)).all()
+
+
+def test_items_on_another_device_are_nobodys_neighbours():
+    rows, nothing = pool(6, items=30, width=6), np.zeros(6)
+    smooth = made(smooth=0.5)
+    alone = smooth.inputs(rows[:15], nothing)
+    beside = smooth.inputs(np.concatenate([rows[:15], rows[15:]]), nothing)[:15]
+    assert not (alone == beside).all()
+    assert (alone == smooth.inputs(rows[:15], nothing)).all()

@@ -1,7 +1,6 @@
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
 
 import numpy as np
 import pytest
@@ -101,7 +100,7 @@ def test_with_enough_of_both_arms_the_budget_is_spent_to_the_last_label(
     strategy, budget, share, _, _, seed = plan
     offers = made_offers(ranked=40, lots=25, seed=seed)
     picks = chosen_from(offers, budget, strategy=strategy, share=share)
-    drawn = ceil(Fraction(str(share)) * budget)
+    drawn = int(Fraction(str(share)) * budget)
     assert len(picks) == budget
     assert [pick.arm for pick in picks] == [ARM_RANDOM] * drawn + [ARM_CHOSEN] * (budget - drawn)
 
@@ -170,18 +169,22 @@ def test_the_fleet_prefers_different_items_to_equal_ones() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 1000), st.integers(0, 100))
-def test_the_random_arm_is_its_share_rounded_up(budget: int, percent: int) -> None:
-    assert random_count(budget, percent / 100) == -(-percent * budget // 100)
+@given(st.integers(0, 1000), st.integers(0, 100), st.integers(1, 50))
+def test_the_random_arm_is_its_share_over_the_rounds_to_the_label(
+    budget: int, percent: int, rounds: int
+) -> None:
+    counts = [random_count(budget, percent / 100, number) for number in range(1, rounds + 1)]
+    assert sum(counts) == percent * budget * rounds // 100
+    assert max(counts) - min(counts) <= 1
 
 
 @settings(deadline=None)
-@given(st.integers(0, 200), st.integers(0, 100), st.integers(1, 30))
+@given(st.integers(0, 200), st.integers(0, 100), st.integers(1, 30), st.integers(1, 50))
 def test_devices_together_offer_enough_lots_for_the_random_arm(
-    budget: int, percent: int, devices: int
+    budget: int, percent: int, devices: int, number: int
 ) -> None:
     share = percent / 100
-    assert random_offers(budget, share, devices) * devices >= random_count(budget, share)
+    assert random_offers(budget, share, devices) * devices >= random_count(budget, share, number)
 
 
 @st.composite
