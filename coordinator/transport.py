@@ -18,11 +18,15 @@ class Came:
         ticket: Which request.
         device: Who answered.
         reply: The answer; None from a device that refused or failed.
+        down: Bytes that were sent for it beside the request.
+        up: Bytes that were received for it beside the reply.
     """
 
     ticket: str
     device: DeviceId
     reply: bytes | None
+    down: int = 0
+    up: int = 0
 
 
 class Transport(Protocol):

@@ -2,10 +2,23 @@
 
 A device has a *seat*: its place in the roster, from 0. Sets of seats travel as bitmaps, seat 0 in
 the lowest bit of the first byte. Masked numbers, sealed shares and pads travel as bytes, since
-every pattern of bits is equally likely in them. What each means is said in `privacy/secagg`.
+every pattern of bits is equally likely in them. What each means is said in `privacy/secagg`; which
+numbers of which reply are summed, in :mod:`fieldvote.summed_fields`.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRequest:
+    """Make a key for this epoch, and sign it.
+
+    Attributes:
+        epoch: Greater than any before.
+    """
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,19 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RosterReply:
+    """The roster was checked, and this device is in it.
+
+    Attributes:
+        roster: Its digest, as the device works it out.
+        seat: The device's.
+    """
+
+    roster: bytes
+    seat: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepositRequest:
     """Take part in this round; rides on a check-in.
 
@@ -85,6 +111,35 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SummedRequest:
+    """Answer this; what it adds to sums stays with you until it is masked.
+
+    Attributes:
+        question: An ordinary request, encoded.
+        deposit: The round its sums are made in; None where they are over: what is not in them by
+            then waits for a later exchange.
+    """
+
+    question: bytes
+    deposit: DepositRequest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummedReply:
+    """An ordinary reply without what is summed, and the way into the sum.
+
+    Attributes:
+        clear: The reply, encoded; what is summed is left out of it.
+        deposit: None where this device has no part in the sum.
+        sections: How many numbers each of the summed fields has, the same for every device.
+    """
+
+    clear: bytes
+    deposit: Deposit | None
+    sections: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRequest:
     """Send your vector, masked towards this cohort.
 
@@ -94,6 +149,7 @@ class MaskRequest:
         bound: No number's absolute value is greater.
         word_bytes: 4 or 8; sums are taken modulo 2 to so many bits.
         cohort: Bitmap of the seats that made a deposit.
+        about: Names what is summed; there is one sum of a name.
     """
 
     round: int
@@ -101,6 +157,7 @@ class MaskRequest:
     bound: int
     word_bytes: int
     cohort: bytes
+    about: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +237,35 @@ class Unmasking:
     round: int
     seat: int
     pads: bytes
+
+
+SumRequest: TypeAlias = (
+    EpochRequest | Roster | SummedRequest | MaskRequest | ConfirmRequest | UnmaskRequest
+)
+SumReply: TypeAlias = EpochKey | RosterReply | SummedReply | MaskedInput | Confirmation | Unmasking
+SUM_REQUESTS: tuple[type[SumRequest], ...] = (
+    EpochRequest,
+    Roster,
+    SummedRequest,
+    MaskRequest,
+    ConfirmRequest,
+    UnmaskRequest,
+)
+
+# A number once given is never given again.
+SUM_KINDS: dict[int, type] = {
+    26: EpochKey,
+    27: Roster,
+    28: DepositRequest,
+    29: Deposit,
+    30: MaskRequest,
+    31: MaskedInput,
+    32: ConfirmRequest,
+    33: Confirmation,
+    34: UnmaskRequest,
+    35: Unmasking,
+    36: EpochRequest,
+    37: RosterReply,
+    38: SummedRequest,
+    39: SummedReply,
+}

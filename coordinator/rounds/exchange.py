@@ -20,10 +20,12 @@ from coordinator.rounds.clock import Clock, after, is_over
 from coordinator.rounds.events import Asked, Closed, Extended
 from coordinator.rounds.machine import Exchange
 from coordinator.rounds.question import Asking, Question, Rest, Verdict, judge
+from coordinator.secured import too_few, with_cohort
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.transport import Transport
 from fieldvote.records import DeviceId
+from fieldvote.summed_fields import COHORT
 
 _PULL_S = 0.4
 _LOOK_AGAIN = timedelta(seconds=1)  # for devices that were away
@@ -38,6 +40,7 @@ class _Flight:
     Attributes:
         attempt: Which.
         began: When this process took it up.
+        everybody: Whose replies are wanted, COHORT's among them where they are summed.
         counted: Whose replies are in.
         asked: Who was sent the request in this attempt.
         tickets: Requests on their way.
@@ -48,12 +51,18 @@ class _Flight:
 
     attempt: int
     began: datetime
+    everybody: set[DeviceId]
     counted: set[DeviceId]
     asked: set[DeviceId] = field(default_factory=set)
     tickets: dict[str, DeviceId] = field(default_factory=dict)
     looked: datetime | None = None
     down: int = 0
     up: int = 0
+
+    @property
+    def heard(self) -> set[DeviceId]:
+        """The devices whose replies are in."""
+        return self.counted - {COHORT}
 
 
 class Exchanges:
@@ -98,7 +107,7 @@ class Exchanges:
         if came:
             self._count(state, question, flight, came)
         verdict = judge(
-            came=len(flight.counted),
+            came=len(flight.heard),
             waiting=len(flight.tickets),
             goal=exchange.goal,
             minimum=exchange.minimum,
@@ -120,11 +129,14 @@ class Exchanges:
 
     def _open(self, state: Asking, question: Question) -> Rest | None:
         """Ask, on paper: from here on a crash cannot undo who is asked what."""
-        requests = question.requests()
-        asked = len(requests)
+        alone = question.requests()
+        asked = len(alone)
         if question.least and not asked:
             # what nobody was asked would read as an answer of nothing
             return Rest(about=f"{question.name}: no device that can answer is there")
+        if few := too_few(self._transport, alone):
+            return Rest(about=f"{question.name}: {few}")
+        requests = with_cohort(self._transport, alone)
         now = self._clock.now()
         size = sum(len(request) for request in requests.values())
         size += asked * self._largest.get(question.name, _REPLY_BYTES)
@@ -138,7 +150,7 @@ class Exchanges:
                     round=state.number,
                     exchange=question.name,
                     leg=question.leg,
-                    devices=tuple(int(device) for device in requests),
+                    devices=tuple(int(device) for device in alone),
                     goal=asked - int(question.spare * asked),
                     minimum=min(asked, max(question.least, ceil(question.share * asked))),
                     window_s=self._window_s,
@@ -153,20 +165,25 @@ class Exchanges:
         flight = self._flights.get(key)
         everybody = {DeviceId(device) for device in exchange.devices}
         if flight is None:
-            kept = self._store.expected(state.number, phase_of(question)) if question.keeps else {}
+            kept = self._requests(state, question)
+            everybody |= set(kept) & {COHORT}
             counted = everybody - set(kept) if question.keeps else set()
             flight = self._flights[key] = _Flight(
-                attempt=exchange.attempt, began=self._clock.now(), counted=counted
+                attempt=exchange.attempt,
+                began=self._clock.now(),
+                everybody=everybody,
+                counted=counted,
             )
         elif flight.attempt != exchange.attempt:
             flight.attempt, flight.looked = exchange.attempt, None
             flight.began = self._clock.now()
             flight.asked, flight.tickets = set(), {}
         now = self._clock.now()
-        absent = everybody - flight.counted - flight.asked
+        absent = flight.everybody - flight.counted - flight.asked
         if absent and (flight.looked is None or now - flight.looked >= _LOOK_AGAIN):
             flight.looked = now
-            self._ask(state, exchange, question, flight, absent & set(self._transport.devices()))
+            here = {*self._transport.devices(), COHORT}
+            self._ask(state, exchange, question, flight, absent & here)
         return flight
 
     def _ask(
@@ -180,14 +197,17 @@ class Exchanges:
         """Send the request to these devices."""
         if not devices:
             return
-        if question.keeps:
-            made = self._store.expected(state.number, phase_of(question))
-        else:
-            made = dict(question.requests())
+        made = self._requests(state, question)
         blobs = {device: blob for device, blob in made.items() if device in devices}
         flight.asked |= devices
         flight.down += sum(len(blob) for blob in blobs.values())
         flight.tickets |= self._transport.push(blobs, ttl_s=exchange.window_s)
+
+    def _requests(self, state: Asking, question: Question) -> Mapping[DeviceId, bytes]:
+        """Return what is asked: as it was kept, without what is answered, or made again."""
+        if question.keeps:
+            return self._store.expected(state.number, phase_of(question))
+        return with_cohort(self._transport, question.requests())
 
     def _is_over(self, exchange: Exchange, flight: _Flight) -> bool:
         """Return whether a window has ended, and devices had time to come back to us.
@@ -206,7 +226,8 @@ class Exchanges:
         for came in self._transport.pull(tuple(flight.tickets), wait_s=_PULL_S):
             if flight.tickets.pop(came.ticket, None) == came.device and came.reply is not None:
                 replies[came.device] = came.reply
-                flight.up += len(came.reply)
+                flight.up += len(came.reply) + came.up
+                flight.down += came.down
         return replies
 
     def _count(
@@ -219,6 +240,11 @@ class Exchanges:
         """Take replies in."""
         most = max(len(reply) for reply in replies.values())
         self._largest[question.name] = max(most, self._largest.get(question.name, 0))
+        if not question.keeps and COHORT in replies:
+            # what the others have to say is in the sum; they are there if it counts
+            whole = {COHORT: replies[COHORT]}
+            flight.counted.update(replies if question.count(whole) else ())
+            return
         if not question.keeps:
             flight.counted.update(question.count(replies))
             return
@@ -240,7 +266,7 @@ class Exchanges:
                     round=state.number,
                     exchange=question.name,
                     leg=question.leg,
-                    came=tuple(sorted(int(device) for device in flight.counted)),
+                    came=tuple(sorted(int(device) for device in flight.heard)),
                     sums=question.close(),
                 )
             )
@@ -257,7 +283,7 @@ class Exchanges:
                     round=state.number,
                     exchange=exchange.name,
                     leg=exchange.leg,
-                    came=len(flight.counted),
+                    came=len(flight.heard),
                     until=after(now, exchange.window_s),
                 )
             )
@@ -266,7 +292,7 @@ class Exchanges:
 
 def _waiting(exchange: Exchange, flight: _Flight) -> Rest:
     """Say who is waited for."""
-    came, asked = len(flight.counted), len(exchange.devices)
+    came, asked = len(flight.heard), len(exchange.devices)
     again = f", asked {exchange.attempt} times" if exchange.attempt > 1 else ""
     return Rest(
         about=f"{exchange.name.replace('_', '-')}: {came} of {asked} devices have answered{again}",

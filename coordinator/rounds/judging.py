@@ -10,12 +10,14 @@ from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
+from coordinator.store.rows import KnownDevice
 from fieldvote.codec import IntVector, decode, encode
 from fieldvote.heads import EvaluateRequest
 from fieldvote.records import (
     DeviceId,
 )
 from fieldvote.records import encode as encode_message
+from fieldvote.summed_fields import COHORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +52,17 @@ def read_sums(blob: bytes) -> LegSums:
     return decode(blob, _KINDS, (LegSums,))
 
 
+def by_arm(device: DeviceId, counts: IntVector, known: Mapping[DeviceId, KnownDevice]) -> LegSums:
+    """Return what a device counted, on the side it is judged on; a cohort has both."""
+    if device == COHORT:
+        held, arm = np.split(counts, 2)
+        return LegSums(held_out=held, random_arm=arm)
+    nothing = np.zeros_like(counts)
+    if known[device].evaluates:
+        return LegSums(held_out=counts, random_arm=nothing)
+    return LegSums(held_out=nothing, random_arm=counts)
+
+
 class Judging:
     """Adds replies up, and asks devices how a head does."""
 
@@ -79,9 +92,7 @@ class Judging:
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
             counted = self._parts.inbox.confusion(state.number, replies)
             for device, counts in counted.items():
-                sums = [np.zeros(counts.size, dtype=np.int64), counts.ravel()]
-                arm, held = sums if known[device].evaluates else sums[::-1]
-                self.add(state, name, leg, LegSums(held_out=held, random_arm=arm))
+                self.add(state, name, leg, by_arm(device, counts.ravel(), known))
             return list(counted)
 
         return self._exchanges.step(

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from coordinator.inbox import TRIAL
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import Clock
+from coordinator.secured import for_late
 from coordinator.store.campaign import Store
 from coordinator.transport import Transport
 from fieldvote.records import DeviceId
+from fieldvote.summed_fields import COHORT
 
 Count = Callable[[int, str, Mapping[DeviceId, bytes]], object]
 """Round, what was asked, and replies; called inside a transaction."""
@@ -43,7 +45,7 @@ class Late:
         """
         self._about = about
         self._store = store
-        self._transport = transport
+        self._transport = for_late(transport)
         self._clock = clock
         self._window_s = window_s
         self._looked: datetime | None = None
@@ -80,7 +82,7 @@ class Late:
             for each in self._store.overdue(before)
             if each not in open_ and self._about(each[1])
         ]
-        here = set(self._transport.devices()) if overdue else set()
+        here = {*self._transport.devices(), COHORT} if overdue else set()
         for number, phase in overdue:
             self._ask(number, phase, here, time)
         self._pull(count)

@@ -130,6 +130,11 @@ class Participant:
         return self._state.seat
 
     @property
+    def cohort(self) -> bytes:
+        """Bitmap of the cohort the open round's input was masked towards; empty before."""
+        return self._state.open.cohort if self._state.open else b""
+
+    @property
     def keeps(self) -> bool:
         """Whether this device holds shares, and so answers in every leg."""
         return self._state.seat in self._graph.keepers

@@ -8,7 +8,9 @@ may be corrupt.
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import Self
 
+from fieldvote.cohort_policy import CohortPolicy
 from fieldvote.errors import InputError, RefusalError
 from privacy.secagg.parameters import SECURITY_BITS, Parameters, insecurity
 
@@ -37,6 +39,17 @@ class Floors:
             raise InputError(f"max_corrupt is a share from 0 to 1, got {self.max_corrupt}")
         if self.least_threshold < 1 or not 2 <= self.least_sum <= self.least_cohort:
             raise InputError("floors: 1 <= least_threshold and 2 <= least_sum <= least_cohort")
+
+    @classmethod
+    def of(cls, policy: CohortPolicy) -> Self:
+        """Return the floors a fleet's owner signed."""
+        return cls(
+            max_corrupt=policy.max_corrupt,
+            least_cohort=policy.least_cohort,
+            least_threshold=policy.least_threshold,
+            least_sum=policy.least_sum,
+            quick=policy.quick,
+        )
 
     def check(self, *, devices: int, sizes: Parameters, least_cohort: int, robust: bool) -> None:
         """Return if a device with these floors may take part in such an epoch.

@@ -19,6 +19,7 @@ from privacy.secagg.parameters import MAX_DEVICES, Parameters
 
 _KEY = b"fieldvote secagg key 1"
 _ROSTER = b"fieldvote secagg roster 1"
+_DEVICE = b"fieldvote secagg device 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,17 @@ class Epoch:
     def graph(self) -> Graph:
         """Derive who masks with whom and who keeps shares."""
         return derive_graph(self.digest, devices=self.devices, sizes=self.sizes)
+
+
+def device_number(public: bytes) -> int:
+    """Return what a device is called in rosters: 63 bits of a hash of its Ed25519 public key.
+
+    It follows from the key alone, so nobody gives numbers out and nobody can change one.
+
+    >>> device_number(bytes(32)) == device_number(bytes(32)) != device_number(bytes(31) + b"1")
+    True
+    """
+    return int.from_bytes(sha256(_DEVICE + public).digest()[:8], "little") >> 1
 
 
 def sign_epoch_key(*, epoch: int, device: int, exchange: bytes, signer: SigningKey) -> EpochKey:
@@ -139,18 +151,10 @@ def check_roster(
     if ids != sorted(set(ids)) or len(exchanges) != len(ids):
         raise RefusalError("a device or a key is in the roster twice, or out of order")
     for key in roster.keys:
-        _check_key(key, roster.epoch, directory)
-    digest = roster_digest(roster)
+        check_epoch_key(key, roster.epoch, directory)
+    epoch = epoch_of(roster)
     if authority is not None:
-        verify(roster.signature, digest, public=authority)
-    epoch = Epoch(
-        number=roster.epoch,
-        digest=digest,
-        devices=len(ids),
-        sizes=_sizes(roster),
-        least_cohort=roster.least_cohort,
-        robust=roster.robust,
-    )
+        verify(roster.signature, epoch.digest, public=authority)
     floors.check(
         devices=epoch.devices,
         sizes=epoch.sizes,
@@ -160,8 +164,29 @@ def check_roster(
     return epoch
 
 
-def _check_key(key: EpochKey, epoch: int, directory: Mapping[int, bytes]) -> None:
-    """Check that a key is of this epoch and signed by its device."""
+def epoch_of(roster: Roster) -> Epoch:
+    """Return what follows from a roster, for whoever made it; others check it first.
+
+    Raises:
+        RefusalError: its sizes contradict each other.
+    """
+    return Epoch(
+        number=roster.epoch,
+        digest=roster_digest(roster),
+        devices=len(roster.keys),
+        sizes=_sizes(roster),
+        least_cohort=roster.least_cohort,
+        robust=roster.robust,
+    )
+
+
+def check_epoch_key(key: EpochKey, epoch: int, directory: Mapping[int, bytes]) -> None:
+    """Check that a key is of this epoch and signed by its device.
+
+    Raises:
+        RefusalError: it is of another epoch.
+        SignatureError: it is not its device's, or its device is nobody.
+    """
     if key.epoch != epoch:
         raise RefusalError(f"device {key.device} signed its key for epoch {key.epoch}")
     if key.device not in directory or len(key.exchange) != KEY_BYTES:

@@ -6,10 +6,14 @@ with the cohort; what came is in the sum for good, and its device among the surv
 
 It checks what it can: a sum is exact or there is none. A message that does not fit is refused and
 changes nothing; the caller makes sure that a seat's messages come from the device of that seat.
+
+Whoever may be killed writes `to_bytes` down before the first `unmask_request` is sent: what a
+keeper reveals it reveals once, and goes on with `from_bytes`. Before that, a round begins anew.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
+import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +30,9 @@ from fieldvote.sums import (
 )
 from privacy.secagg.boxes import LABEL_EDGES, LABEL_SELF, PAD_BYTES, open_boxes, opens, seed_of
 from privacy.secagg.field import Elements
-from privacy.secagg.graph import Present
+from privacy.secagg.kept import boxes_of, check_seats, deposit_of, part_of
 from privacy.secagg.masks import SEED_BYTES, add_streams, crypt
+from privacy.secagg.presence import check_enough, present_in
 from privacy.secagg.ranges import WORD_TYPES, from_words, word_bytes_for
 from privacy.secagg.roster import Epoch
 from privacy.secagg.survivors import TAG_BYTES, pack_seats
@@ -36,7 +41,9 @@ from privacy.secagg.survivors import TAG_BYTES, pack_seats
 class Summation:
     """One round, from the first deposit to the sum."""
 
-    def __init__(self, epoch: Epoch, *, number: int, length: int, bound: int) -> None:
+    def __init__(
+        self, epoch: Epoch, *, number: int, length: int, bound: int, about: bytes = b""
+    ) -> None:
         """Announce a round.
 
         Args:
@@ -44,6 +51,7 @@ class Summation:
             number: The round's number, greater than any before in the epoch.
             length: Numbers in the vector.
             bound: Greatest absolute value of any of them on one device.
+            about: Names what is summed.
 
         Raises:
             InputError: no word holds such a sum.
@@ -51,7 +59,7 @@ class Summation:
         if length < 1 or number < 0:
             raise InputError(f"round {number} of {length} numbers")
         self._epoch, self._graph = epoch, epoch.graph()
-        self._number, self._length, self._bound = number, length, bound
+        self._number, self._length, self._bound, self._about = number, length, bound, about
         self._word_bytes = word_bytes_for(bound, devices=epoch.devices)
         self._accumulator = np.zeros(length, dtype=WORD_TYPES[self._word_bytes])
         self._deposits: dict[int, Deposit] = {}
@@ -60,6 +68,55 @@ class Summation:
         self._survivors: bytes | None = None
         self._confirmations: dict[int, bytes] = {}
         self._pads: dict[int, bytes] = {}
+
+    @classmethod
+    def from_bytes(cls, epoch: Epoch, blob: bytes) -> "Summation":
+        """Go on with a round of this epoch from what to_bytes wrote.
+
+        Raises:
+            InputError: these bytes are no round that was being unmasked.
+        """
+        try:
+            sizes, about, words, deposits, inputs, survivors, tags = msgpack.unpackb(
+                blob, strict_map_key=False
+            )
+            number, length, bound = sizes
+            if not all(type(each) is bytes for each in (about, words, survivors)):
+                raise ValueError("not a round")
+            if type(length) is not int or not 0 < length <= len(words):
+                raise ValueError("not a length")
+            made = cls(epoch, number=number, length=length, bound=bound, about=about)
+            made._accumulator += np.frombuffer(words, dtype=f"<u{made._word_bytes}")
+            made._deposits = {seat: deposit_of(parts) for seat, parts in deposits.items()}
+            made._inputs = {seat: boxes_of(parts) for seat, parts in inputs.items()}
+            made._cohort = frozenset(made._deposits)
+            made._survivors = survivors
+            made._confirmations = {seat: part_of(each) for seat, each in tags.items()}
+            check_seats(epoch, made._cohort, of=range(epoch.devices))
+            check_seats(epoch, made._inputs, of=made._cohort)
+            check_seats(epoch, made._confirmations, of=made._inputs)
+        except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as err:
+            raise InputError(f"{len(blob)} bytes that are no round to be unmasked") from err
+        return made
+
+    def to_bytes(self) -> bytes:
+        """Return the round as it is when its survivors are settled; it holds no secret."""
+        packed: bytes = msgpack.packb(
+            [
+                [self._number, self._length, self._bound],
+                self._about,
+                self._accumulator.astype(f"<u{self._word_bytes}").tobytes(),
+                {
+                    seat: [it.round, it.seat, it.commitment, it.shares, it.edges]
+                    for seat, it in self._deposits.items()
+                    if seat in (self._cohort or ())
+                },
+                {seat: list(parts) for seat, parts in self._inputs.items()},
+                self.confirm_request().survivors,
+                self._confirmations,
+            ]
+        )
+        return packed
 
     def deposit_request(self) -> DepositRequest:
         """Return what every device of the epoch is asked first."""
@@ -84,14 +141,15 @@ class Summation:
             UnavailableError: too few devices made a deposit.
         """
         if self._cohort is None:
-            self._check_enough(self._deposits)
+            check_enough(self._epoch, self._deposits)
             self._cohort = frozenset(self._deposits)
         return MaskRequest(
             round=self._number,
             length=self._length,
             bound=self._bound,
             word_bytes=self._word_bytes,
-            cohort=pack_seats(self._present(self._cohort)),
+            cohort=pack_seats(present_in(self._epoch, self._cohort)),
+            about=self._about,
         )
 
     def add_input(self, masked: MaskedInput) -> None:
@@ -115,8 +173,8 @@ class Summation:
             UnavailableError: too few inputs came; nothing is released, begin anew.
         """
         if self._survivors is None:
-            self._check_enough(self._inputs)
-            self._survivors = pack_seats(self._present(self._inputs))
+            check_enough(self._epoch, self._inputs)
+            self._survivors = pack_seats(present_in(self._epoch, self._inputs))
         return ConfirmRequest(round=self._number, survivors=self._survivors)
 
     def add_confirmation(self, confirmation: Confirmation) -> None:
@@ -164,6 +222,11 @@ class Summation:
     def keepers(self) -> tuple[int, ...]:
         """Seats to be asked for confirmation and for pads: the keepers among the survivors."""
         return tuple(sorted(self._present_keepers()))
+
+    @property
+    def confirmed(self) -> tuple[int, ...]:
+        """Seats of the keepers that confirmed who survives; the others reveal nothing."""
+        return tuple(sorted(self._confirmations))
 
     @property
     def survivors(self) -> tuple[int, ...]:
@@ -246,29 +309,6 @@ class Summation:
     def _present_keepers(self) -> frozenset[int]:
         """Return the keepers among the survivors."""
         return frozenset(self._graph.keepers.tolist()) & frozenset(self._inputs)
-
-    def _present(self, members: Collection[int]) -> Present:
-        """Return seats as a set of seats."""
-        present = np.zeros(self._epoch.devices, dtype=np.bool_)
-        present[list(members)] = True
-        return present
-
-    def _check_enough(self, members: Mapping[int, object]) -> None:
-        """Check that the devices would not refuse."""
-        epoch, graph = self._epoch, self._graph
-        present = self._present(members)
-        keepers = int(present[graph.keepers].sum())
-        if len(members) < epoch.least_cohort or keepers < epoch.sizes.threshold:
-            raise UnavailableError(
-                f"{len(members)} devices with {keepers} keepers, {epoch.least_cohort} with"
-                f" {epoch.sizes.threshold} are needed: begin anew when more are here"
-            )
-        fewest = int(graph.partners_present(present)[present].min())
-        if fewest < epoch.sizes.least_partners:
-            raise UnavailableError(
-                f"a device has {fewest} partners left, {epoch.sizes.least_partners} are needed:"
-                " begin anew when more are here"
-            )
 
     def _check(
         self,

@@ -21,7 +21,7 @@ from privacy.secagg.masks import prf, seats
 
 TAG_BYTES = 16
 LABEL_VIEW = b"view"
-_COHORT = b"fieldvote secagg cohort 1"
+_COHORT = b"fieldvote secagg cohort 2"
 _VIEW = b"fieldvote secagg view 1"
 
 
@@ -48,10 +48,13 @@ def unpack_seats(bitmap: bytes, *, devices: int) -> Present:
 
 
 def cohort_digest(roster: bytes, request: MaskRequest) -> bytes:
-    """Return the digest of a round before anybody was lost; pads of inputs are bound to it."""
-    numbers = (request.round, request.length, request.bound, request.word_bytes)
-    head = b"".join(number.to_bytes(8, "little") for number in numbers)
-    return sha256(_COHORT + roster + head + request.cohort).digest()
+    """Return the digest of a round before anybody was lost; pads of inputs are bound to it.
+
+    What the sum is about is in it: keepers open nothing else than what the devices thought it was.
+    """
+    sizes = (len(request.about), request.round, request.length, request.bound, request.word_bytes)
+    head = b"".join(number.to_bytes(8, "little") for number in sizes)
+    return sha256(_COHORT + roster + head + request.about + request.cohort).digest()
 
 
 def view_digest(cohort: bytes, survivors: bytes) -> bytes:

@@ -28,6 +28,10 @@ MESSAGES = [
     sums.Confirmation(round=1, seat=0, tags=b"t"),
     sums.UnmaskRequest(round=1, survivors=b"\x1f", confirmed=b"\x1f", tags=b"t"),
     sums.Unmasking(round=1, seat=0, pads=b"p"),
+    sums.EpochRequest(epoch=3),
+    sums.RosterReply(roster=b"d" * 32, seat=4),
+    sums.SummedRequest(question=b"q", deposit=sums.DepositRequest(roster=b"d" * 32, round=1)),
+    sums.SummedReply(clear=b"r", deposit=None, sections=(1, 9)),
 ]
 KINDS: dict[int, type] = {26 + place: type(message) for place, message in enumerate(MESSAGES)}
 
@@ -48,3 +52,4 @@ def test_a_message_of_a_sum_with_a_field_of_another_type_is_refused(message: obj
 def test_every_message_is_listed_here() -> None:
     defined = {value for value in vars(sums).values() if isinstance(value, type)}
     assert defined == set(KINDS.values())
+    assert sums.SUM_KINDS == KINDS

@@ -14,12 +14,15 @@ from strategies.aggregation.summed_head import GradientSums, gradient_length
 from strategies.governance.depth_report import DepthReport
 from strategies.governance.fisher import FisherSums
 from strategies.governance.influence import InfluenceSums
+from strategies.governance.pseudo_labels import PseudoLabelCounts
+from strategies.governance.tiers import ConfidenceCounts
 from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
 from strategies.labeling.comparison import PairedComparison
 from strategies.labeling.exchanges import VoteQuestion
 from strategies.labeling.expected_counts import ExpectedCounts
 from strategies.labeling.grid_losses import GridLosses
 from strategies.labeling.quality import LabelQuality
+from strategies.labeling.thresholds import BINS
 from tests.fuzz.harness import Parser
 from tests.fuzz.samples import (
     CLASSES,
@@ -91,6 +94,12 @@ SUMS = (
     _sum("conduct", lambda v: Conduct.from_vector(v, FUNCTIONS),
          lambda: np.arange(3 * FUNCTIONS + 3),
          "coordinator.releases.report:Conduct.from_vector"),
+    _sum("confidence counts", ConfidenceCounts.from_vector,
+         lambda: np.zeros(3 * BINS, dtype=np.int64),
+         "strategies.governance.tiers:ConfidenceCounts.from_vector"),
+    _sum("pseudo-label counts", lambda v: PseudoLabelCounts.from_vector(v, classes=CLASSES),
+         lambda: PseudoLabelCounts.none(classes=CLASSES).to_vector(),
+         "strategies.governance.pseudo_labels:PseudoLabelCounts.from_vector"),
     _sum("depth reports", DepthReport.from_vector,
          lambda: DepthReport.none().to_vector(),
          "strategies.governance.depth_report:DepthReport.from_vector"),
