@@ -98,11 +98,12 @@ def assemble(forward: Graph, b: Builder, interface: Interface) -> Graph:
 
 
 def frozen_weights(step: Graph) -> dict[str, NDArray[np.float32]]:
-    """Return a step's weights that are not trained; numbers without an axis stay where they are."""
+    """Return the weights a graph reads and does not train; numbers without an axis stay in it."""
+    read = {name for op in step.operations for name in op.inputs}
     return {
         name: np.asarray(array, np.float32)
         for name, array in step.constants.items()
-        if name in step.weights and array.dtype == _FLOAT and array.ndim
+        if name in step.weights and name in read and array.dtype == _FLOAT and array.ndim
     }
 
 

@@ -102,6 +102,22 @@ def part_of(model: bytes, output: str) -> bytes:
     return bytes(proto.SerializeToString())
 
 
+def without_outside(model: bytes) -> bytes:
+    """Return one of our own graphs without the weights that lie outside, not even their names.
+
+    Such a graph is not valid before somebody puts the weights in their place again, and a device
+    does that with those of the model it has.
+    """
+    import onnx
+
+    proto = onnx.load_from_string(model)
+    outside = onnx.TensorProto.EXTERNAL
+    kept = [tensor for tensor in proto.graph.initializer if tensor.data_location != outside]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(kept)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
 def node_of(op: Operation) -> "NodeProto":
     """Return an operation as ONNX writes it."""
     from onnx import helper, numpy_helper

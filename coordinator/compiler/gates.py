@@ -11,11 +11,11 @@ Several gates lie one behind the other, nearest to the loss first; each sees wha
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-import numpy as np
-
 from coordinator.compiler.builder import Builder
 from coordinator.compiler.graph import Graph, Operation, Shape
 from fieldvote.errors import InputError
+
+_INT64 = 7  # as ONNX numbers data types
 
 
 class Gating(StrEnum):
@@ -121,18 +121,16 @@ class Gates:
     def _kept(self, number: int) -> tuple[str, str]:
         """Write the positions a gate lets by: among those it sees, and in the whole batch.
 
-        Where it lets nobody by, one sample stays, with the strength 0 that stopped it: operators
-        refuse a batch of none, and a gradient of zero is the right answer.
+        The first sample always stays, with the strength it has: where a gate lets nobody by, that
+        is 0, and a gradient of zero is the right answer, while operators refuse a batch of none.
         """
         if number not in self._rows:
             b, gate = self._b, gate_input(self.tensors[number])
             if number:
                 gate = b.op("Gather", gate, self._absolute(number - 1), axis=0)
-            open_ = b.op("Greater", gate, b.number(0.0))
-            found = b.reshape(b.op("NonZero", open_), [-1])
-            missing = b.op("Max", b.sub(b.ints([1]), b.op("Shape", found)), b.ints([0]))
-            nobody = b.op("ConstantOfShape", missing, value=np.zeros(1, np.int64))
-            relative = b.op("Concat", found, nobody, axis=0)
+            open_ = b.op("Cast", b.op("Greater", gate, b.number(0.0)), to=_INT64)
+            kept = b.op("ScatterElements", open_, b.ints([0]), b.ints([1]), axis=0)
+            relative = b.reshape(b.op("NonZero", kept), [-1])
             absolute = relative
             if number:
                 absolute = b.op("Gather", self._absolute(number - 1), relative, axis=0)

@@ -12,7 +12,7 @@ from fieldvote.errors import InternalError
 from fieldvote.heads import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.fixed_point import TOTAL_WEIGHT_LIMIT
-from strategies.aggregation.solver import TOLERANCE_NATS, SolverState, advance, start
+from strategies.aggregation.solver import TOLERANCE_NATS, Hold, SolverState, advance, start
 from strategies.aggregation.summed_head import GradientSums, Head, HeadSums, gradient_length
 from strategies.representation import Moments, Representation
 
@@ -59,6 +59,7 @@ def first_model(moments: Moments, settings: InputSettings, *, classes: int, seed
         whiten=settings.whiten,
         norm=settings.norm,
         recentre=settings.recentre,
+        smooth=settings.smooth,
         fourier=settings.fourier,
         bandwidth_share=settings.bandwidth_share,
         seed=seed,
@@ -75,6 +76,7 @@ def first_model(moments: Moments, settings: InputSettings, *, classes: int, seed
         bandwidth=made.bandwidth,
         amplitude=made.amplitude,
         seed=made.seed,
+        smooth=made.smooth,
         weights=np.zeros(made.width * classes, dtype=np.int64),
     )
 
@@ -96,6 +98,7 @@ def solve(
     l2: float,
     exchanges: int,
     tolerance: float = TOLERANCE_NATS,
+    hold: Hold | None = None,
 ) -> Solver:
     """Solve the softmax head from summed gradients, starting at the model's weights.
 
@@ -105,6 +108,7 @@ def solve(
         l2: Strength of the penalty.
         exchanges: How many gradients may be asked for.
         tolerance: Smallest promised gain worth an exchange, in nats.
+        hold: Weights that are held where they were; None holds none.
     """
     state: SolverState = start(
         sums,
@@ -113,10 +117,11 @@ def solve(
         seed=model.seed,
         exchanges=exchanges,
         tolerance=tolerance,
+        hold=hold,
     )
     step = 0
     while not state.done:
-        total = _sent((yield Leg(step=step, model=with_head(model, state.point))))
+        total = sent((yield Leg(step=step, model=with_head(model, state.point))))
         state = advance(state, GradientSums.from_vector(total, classes=model.classes))
         step += 1
     return Trained(model=with_head(model, state.head), exchanges=step)
@@ -130,7 +135,7 @@ def average(model: HeadModel, *, exchanges: int) -> Solver:
     combine = federated_averaging().combine
     head = head_of(model)
     for step in range(exchanges):
-        total = _sent((yield Leg(step=step, model=with_head(model, head))))
+        total = sent((yield Leg(step=step, model=with_head(model, head))))
         product = total[1:].reshape(-1, model.classes)
         head = combine(head, WeightedHead(weight=int(total[0]), product=product))
     return Trained(model=with_head(model, head), exchanges=exchanges)
@@ -147,8 +152,12 @@ def run_solver(solver: Solver, answer: Callable[[Leg], IntVector]) -> Trained:
         return trained
 
 
-def _sent(sums: IntVector | None) -> IntVector:
-    """Return what a solver was sent; only the first time may it be sent nothing."""
+def sent(sums: IntVector | None) -> IntVector:
+    """Return what a solver was sent; only the first time may it be sent nothing.
+
+    Raises:
+        InternalError: it asked for sums and was sent none.
+    """
     if sums is None:
         raise InternalError("a solver that asked for sums was sent none")
     return sums

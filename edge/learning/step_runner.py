@@ -83,6 +83,31 @@ class StepRunner:
         self._bindings: dict[tuple[int, int, int], IOBinding] = {}
         self._at = 0
 
+    @property
+    def rows_at_once(self) -> int | None:
+        """Samples in a part; None for a step that takes whole batches."""
+        return self._rows
+
+    def take(self, rows_at_once: int) -> None:
+        """Take batches in parts of so many samples from now on.
+
+        Raises:
+            InputError: the step does not accumulate, or that is no number of samples.
+        """
+        if not self._in_parts or rows_at_once < 1:
+            raise InputError(f"rows_at_once={rows_at_once}: not for this step")
+        self._rows = rows_at_once
+
+    def restart(self, start: Mapping[str, FloatArray]) -> None:
+        """Go back to a start, without loading the step again.
+
+        Raises:
+            InputError, ShapeError: as for the first start; the weights are as before.
+        """
+        self._refuse_other_weights(start)
+        for name, array in self._arrays[self._at].items():
+            array[...] = start[name]
+
     def step(self, feed: Feed, *, rate: float) -> float:
         """Make one step; return the loss at the weights it started from.
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from edge.model_guard.first_run import run_apart
 from edge.model_guard.golden import Golden
 from edge.model_guard.rules import Wanted, check_model
+from edge.model_guard.step_run import run_training_apart
 from fieldvote.task import Task, digest_files
 
 _NOTE: Final = "models let in"
@@ -68,6 +69,8 @@ def check_task(task: Task) -> None:
         golden=golden,
         where=where,
     )
+    if task.training is not None:
+        run_training_apart(task)
 
 
 def stamp_of(task: Task) -> bytes:
@@ -82,4 +85,7 @@ def stamp_of(task: Task) -> bytes:
         "golden": task.golden,
         "about": repr(said).encode(),
     }
+    if task.training is not None:
+        about |= {"training": repr(task.training).encode(), "step": task.step}
+        about["scoring"] = task.scoring
     return sha256(digest_files(about).encode()).digest()

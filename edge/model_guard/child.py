@@ -31,11 +31,11 @@ def main(told: BinaryIO) -> Verdict:
     inputs, probabilities, embeddings, batch = (np.frombuffer(part, "<f4") for part in rest)
     import onnxruntime  # noqa: F401  # a model has no say in what is imported: no file opens later
 
-    _confine(memory, cpu_s)
+    confine(memory, cpu_s)
     try:
         session = open_session(model, "model")
     except TaskError as err:
-        return _verdict(err.__cause__, Verdict.NOT_LOADED)
+        return verdict_of(err.__cause__, Verdict.NOT_LOADED)
     golden = (probabilities, embeddings) if len(probabilities) else None
     for rows, kept in ((inputs, golden), (batch, None)):
         verdict = _run(session, names.decode().split("\n"), rows.reshape(-1, width), classes, kept)
@@ -44,8 +44,13 @@ def main(told: BinaryIO) -> Verdict:
     return Verdict.FINE
 
 
-def _confine(memory: int, cpu_s: int) -> None:
-    """Let go of what a model has no use for; a process cannot take it back."""
+def confine(memory: int, cpu_s: int) -> None:
+    """Let go of what a model has no use for; a process cannot take it back.
+
+    Args:
+        memory: Bytes beyond what the process has now.
+        cpu_s: Processor time beyond what it has spent.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + memory
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -71,7 +76,7 @@ def _run(
     try:
         outputs = session.run(names[1:], {names[0]: rows})
     except Exception as err:  # onnxruntime's own errors share no public base class
-        return _verdict(err, Verdict.NOT_RUN)
+        return verdict_of(err, Verdict.NOT_RUN)
     for output in outputs:
         if output.dtype != np.float32 or output.ndim != 2 or len(output) != len(rows):
             return Verdict.SHAPE
@@ -92,7 +97,7 @@ def _run(
     return Verdict.FINE
 
 
-def _verdict(err: BaseException | None, otherwise: Verdict) -> Verdict:
+def verdict_of(err: BaseException | None, otherwise: Verdict) -> Verdict:
     """Tell a lack of memory, which ONNX Runtime reports in words, from other faults."""
     spent = isinstance(err, MemoryError) or "alloc" in str(err) or "would require" in str(err)
     return Verdict.MEMORY if spent else otherwise

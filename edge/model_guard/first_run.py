@@ -108,7 +108,23 @@ def run_apart(
     ]
     head = struct.pack("<4q", memory, limits.cpu_s, width, classes)
     said = head + struct.pack("<6q", *map(len, parts)) + b"".join(parts)
-    code = _child(said, limits.wall_s, where)
+    judge_child(said, limits.wall_s, where)
+
+
+def judge_child(said: bytes, wall_s: float, where: str, *, module: str = "") -> None:
+    """Run a child on what it is told; return if it ends with a good word.
+
+    Args:
+        said: What it is told on its input.
+        wall_s: Time until it is killed.
+        where: How to call what it runs in errors.
+        module: The child; that of models if empty.
+
+    Raises:
+        TaskError: it does not.
+        UnavailableError: this system starts no process now.
+    """
+    code = _child(said, wall_s, where, module or _CHILD)
     if code:
         how = _SENTENCES.get(code) or f"crashes in its first run ({_named(code)})"
         raise TaskError(f"{where} {how}")
@@ -119,7 +135,7 @@ def _rows(numbers: NDArray[np.float64] | NDArray[np.float32]) -> bytes:
     return numbers.astype("<f4").tobytes()
 
 
-def _child(said: bytes, wall_s: float, where: str) -> int:
+def _child(said: bytes, wall_s: float, where: str, module: str) -> int:
     """Run the child on what it is told, and return the number it ended with."""
     # what is imported there is what is imported here, wherever this program was started
     environment = {
@@ -131,7 +147,7 @@ def _child(said: bytes, wall_s: float, where: str) -> int:
     }
     try:
         child = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of ours
-            [sys.executable, "-s", "-P", "-m", _CHILD],
+            [sys.executable, "-s", "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -153,7 +153,7 @@ def read_model(content: bytes) -> ModelFile:
             for said in (_Fields(blob, OPSET) for blob in model.messages(8))
         ),
         nodes=tuple(_node(blob) for blob in graph.messages(1)),
-        constants=tuple(_tensor(blob) for blob in graph.messages(5)),
+        constants=tuple(read_tensor(blob) for blob in graph.messages(5)),
         inputs=tuple(_value(blob) for blob in graph.messages(11)),
         outputs=tuple(_value(blob) for blob in graph.messages(12)),
         metadata=tuple(_Fields(blob, ENTRY).text(1) for blob in model.messages(14)),
@@ -273,12 +273,16 @@ def _attribute(blob: memoryview) -> tuple[str, Attribute]:
     whole = (signed(said.number(3)),) if 3 in said else ()
     return said.text(1), Attribute(
         numbers=(*whole, *said.numbers(8), *floats),
-        tensor=_tensor(said.view(5)) if 5 in said else None,
+        tensor=read_tensor(said.view(5)) if 5 in said else None,
     )
 
 
-def _tensor(blob: memoryview) -> Tensor:
-    """Read a constant, whose bytes have to be as many as its shape says."""
+def read_tensor(blob: memoryview) -> Tensor:
+    """Read a constant, whose bytes have to be as many as its shape says.
+
+    Raises:
+        WireError: they are not, or it is one that a device does not take.
+    """
     said = _Fields(blob, TENSOR)
     name, kind, dims = said.text(8), said.number(2), said.numbers(1)
     if kind not in _SIZES:

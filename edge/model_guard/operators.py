@@ -64,6 +64,10 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 OPERATORS: Final = frozenset(chain.from_iterable(FAMILIES.values()))
 
+OF_STEPS: Final = frozenset({"NonZero"})
+"""What train steps may use besides. A depth gate takes the samples out that it stops: at most as
+many stay as came in, and :mod:`edge.model_guard.sizes` sees to it that nobody counts them."""
+
 GROWING: Final[Mapping[str, tuple[int, ...]]] = {
     "ConstantOfShape": (0,),
     "Expand": (1,),

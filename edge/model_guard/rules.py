@@ -18,6 +18,7 @@ MOST_NODES: Final = 20_000
 _MOST_SETTING = 1 << 31
 _MOST_WINDOW = 1 << 12
 _WINDOWS = ("kernel_shape", "strides", "dilations", "pads", "output_shape", "output_padding")
+_FACTORS = (("HardSigmoid", "alpha"),)  # no size, and train steps make masks with a steep one
 _FLOAT = 1
 
 
@@ -29,11 +30,15 @@ class Wanted:
         inputs: Name to shape; None where any size will do.
         outputs: The same for what it gives.
         kinds: Data types by name, as ONNX numbers them, where it is not float32.
+        outside: Weights that are put in later, and known to be what they should.
+        operators: What it may use besides the standard list.
     """
 
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: Mapping[str, tuple[int | None, ...]]
     kinds: Mapping[str, int] = field(default_factory=dict)
+    outside: frozenset[str] = frozenset()
+    operators: frozenset[str] = frozenset()
 
     @staticmethod
     def backbone(names: tuple[str, str, str], width: int | None, classes: int | None) -> "Wanted":
@@ -63,7 +68,7 @@ def check_model(content: bytes, wanted: Wanted, *, where: str) -> ModelFile:
         _check_versions(model)
         _check_ends("input", model.inputs, wanted.inputs, wanted.kinds)
         _check_ends("output", model.outputs, wanted.outputs, wanted.kinds)
-        _check_graph(model)
+        _check_graph(model, wanted)
     except TaskError as err:
         raise TaskError(f"{where} {err}") from err
     return model
@@ -120,7 +125,7 @@ def _check_ends(
                 )
 
 
-def _check_graph(model: ModelFile) -> None:
+def _check_graph(model: ModelFile, wanted: Wanted) -> None:
     """Go through the nodes in order, and keep what is known of every tensor."""
     if len(model.nodes) > MOST_NODES:
         raise TaskError(f"has {len(model.nodes)} nodes, at most {MOST_NODES} are taken")
@@ -129,8 +134,10 @@ def _check_graph(model: ModelFile) -> None:
         _keep(known, value.name, Known(Kind.VALUE))
     for tensor in model.constants:
         _keep(known, tensor.name, constant_of(tensor.entries))
+    for name in sorted(wanted.outside):
+        _keep(known, name, constant_of(None))
     for node in model.nodes:
-        _check_node(node)
+        _check_node(node, wanted.operators)
         given = [_given(known, name) for name in node.inputs]
         check_sizes(node, given)
         made = outcome_of(node, given)
@@ -157,18 +164,20 @@ def _given(known: Mapping[str, Known], name: str) -> Known | None:
     return known[name]
 
 
-def _check_node(node: Node) -> None:
+def _check_node(node: Node, also: frozenset[str]) -> None:
     """Refuse an operator that is not on the list, and settings out of all proportion."""
     if node.domain not in DOMAINS:
         raise TaskError(
             f"uses operator '{shown(node.operator)}' of '{shown(node.domain)}';"
             " a device has the standard set only"
         )
-    if node.operator not in OPERATORS:
+    if node.operator not in OPERATORS and node.operator not in also:
         hint = nearest(node.operator, OPERATORS) if len(node.operator) < 64 else ""
         hint = f"; {hint}" if hint.startswith("did") else ""
         raise TaskError(f"uses operator '{shown(node.operator)}', which is not on the list{hint}")
     for name, attribute in node.attributes.items():
+        if (node.operator, name) in _FACTORS:
+            continue
         most = _MOST_WINDOW if name in _WINDOWS else _MOST_SETTING
         if any(abs(number) > most for number in attribute.numbers if math.isfinite(number)):
             raise TaskError(f"has {node.operator} with a {shown(name)} beyond {most}")

@@ -7,6 +7,10 @@ from items). What decides how large an output is has to be a constant or a size;
 shape alone may not be a value. Then a first run with as many items as ever go in one batch
 (:mod:`edge.model_guard.first_run`) has cost as much as any run will.
 
+A gate of a train step lets some of the samples by (`NonZero`), so how long what it makes is depends
+on what items say; it is at most as long as they are many. Whatever is made of it is *ragged*, and
+the shape of a ragged tensor is a value, not a size.
+
 Constants that can be seen to ask for more than a device has are refused without a run.
 """
 
@@ -43,11 +47,13 @@ class Known:
         entries: What it holds, where it is a small constant.
         bits: How long its numbers are at most; infinity where one may be negative, or nothing is
             known.
+        ragged: Whether its length depends on what items say.
     """
 
     kind: Kind
     entries: tuple[float, ...] | None = None
     bits: float = math.inf
+    ragged: bool = False
 
 
 def check_sizes(node: Node, given: list[Known | None]) -> None:
@@ -90,12 +96,13 @@ def outcome_of(node: Node, given: list[Known | None]) -> Known:
     """Return what is known of a node's outputs."""
     if node.operator == "Constant":
         return constant_of(_constant(node))
-    if node.operator in ("Shape", "Size"):
-        return Known(Kind.SIZE, bits=_AXIS_BITS)
     there = [each for each in given if each is not None]
+    ragged = node.operator == "NonZero" or any(each.ragged for each in there)
+    if node.operator in ("Shape", "Size"):
+        return Known(Kind.VALUE) if ragged else Known(Kind.SIZE, bits=_AXIS_BITS)
     worst = max((each.kind for each in there), default=Kind.CONSTANT)
-    if worst is not Kind.SIZE:
-        return Known(worst)
+    if ragged or worst is not Kind.SIZE:
+        return Known(Kind.VALUE if ragged else worst, ragged=ragged)
     bits = _bits(node, there)
     return Known(Kind.SIZE, bits=bits) if bits <= _MOST_BITS else Known(Kind.FIXED)
 

@@ -183,8 +183,8 @@ def test_the_child_opens_and_writes_nothing(tmp_path: Path) -> None:
     """The limits hold: what the child would do after them fails."""
     code = (
         "import os\n"
-        "from edge.model_guard.child import _confine\n"
-        "_confine(1 << 28, 5)\n"
+        "from edge.model_guard.child import confine\n"
+        "confine(1 << 28, 5)\n"
         "failed = 0\n"
         "try:\n    open('/etc/hostname')\nexcept OSError:\n    failed += 1\n"
         "try:\n    os.write(2, b'x' * 10)\nexcept OSError:\n    failed += 1\n"
