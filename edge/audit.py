@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.accounts import delta_of
 from edge.device import ledger_of
 from edge.service import look
 from fieldvote.errors import InputError
-from privacy.dp.policy import PrivacyPolicy
 from privacy.dp.statement import sign_statement, state
 from privacy.sealing import SigningKey
 
@@ -28,7 +28,7 @@ def signed_ledger(config: Path) -> str:
             raise InputError(
                 f"{place}: no key yet; start the device once with 'fieldvote edge run'"
             )
-        statement = state(ledger_of(pool, task), at=datetime.now(UTC), delta=PrivacyPolicy().delta)
+        statement = state(ledger_of(pool, task), at=datetime.now(UTC), delta=delta_of(task))
         return sign_statement(statement, SigningKey.from_bytes(place.read_bytes()))
     finally:
         pool.close()

@@ -1,6 +1,7 @@
 """`fieldvote edge`: run one device's agent, and look at what it has given away."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -75,18 +76,35 @@ def status(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def add(
+    items: Annotated[Path, typer.Argument(help="An .npz or text file, as for the first start.")],
+    config: Config = _DEFAULT,
+) -> None:
+    """Add items to the pool; an agent that is up takes them in with its next request.
+
+    Example: fieldvote edge add monday.npz --config device.toml
+    """
+    from edge.service import add_items
+
+    typer.echo(f"{add_items(config, items)} items added")
+
+
+@app.command()
 def ledger(
     config: Config = _DEFAULT,
     as_json: AsJson = False,
     signed: Annotated[
         bool, typer.Option("--signed", help="Print a summary signed by the device, for an auditor.")
     ] = False,
+    totals: Annotated[
+        bool, typer.Option("--totals", help="Add up: for each task, of each kind, and in all.")
+    ] = False,
 ) -> None:
-    """List every release of this device, oldest first.
+    """List every release of this device, oldest first, and what it costs in privacy.
 
-    Example: fieldvote edge ledger --config device.toml
+    Example: fieldvote edge ledger --totals --config device.toml
     """
-    from edge.service import ledger_rows
+    from edge.service import ledger_rows, ledger_totals
 
     if signed:
         from edge.audit import signed_ledger
@@ -94,13 +112,11 @@ def ledger(
         typer.echo(signed_ledger(config))
         return
 
-    rows = ledger_rows(config)
+    rows = list[Mapping[str, object]](ledger_totals(config) if totals else ledger_rows(config))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    typer.echo(f"{'at':<27}{'kind':<13}{'bytes':>10}{'candidates':>12}")
-    for row in rows:
-        typer.echo(f"{row['at']:<27}{row['kind']:<13}{row['bytes']:>10}{row['candidates']:>12}")
+    _print_table(rows)
 
 
 @app.command()
@@ -119,11 +135,21 @@ def explain(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    names = list(rows[0])
-    cells = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows under the names of their columns, numbers to the right."""
+    names = list(rows[0]) if rows else []
+    numbers = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
+    shown = [["" if row.get(name) is None else str(row[name]) for name in names] for row in rows]
+    cells = [names, *shown]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
-        padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        padded = (
+            f"{cell:>{width}}" if right else f"{cell:<{width}}"
+            for cell, width, right in zip(line, widths, numbers, strict=True)
+        )
         typer.echo("  ".join(padded).rstrip())
 
 

@@ -39,10 +39,10 @@ from strategies.aggregation.head import Head
 
 # B: large enough that rounding to whole numbers loses nothing, small enough for 2^30 records.
 ROW_BOUND = 1 << 8
-_DIAGONAL, _PAIR, _AIM = 5, 7, 3
+DIAGONAL, PAIR, _AIM = 5, 7, 3
 TARGET_BOUND = _AIM * ROW_BOUND
 
-L2_SQUARED = (_DIAGONAL**2 + _AIM**2) * ROW_BOUND**4
+L2_SQUARED = (DIAGONAL**2 + _AIM**2) * ROW_BOUND**4
 """Squared length by which one record moves the vector of RidgeSums."""
 
 LONGEST_SHARE = 0.75
@@ -54,7 +54,7 @@ nearly all count as much as the noise allows."""
 _PENALTY = 0.3
 
 # Ridge outputs are near 1 for the right class; times this they are logits of a sure answer.
-_SHARPNESS = 8.0
+SHARPNESS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +93,14 @@ class RidgeSums:
         entries = width * (width + 1) // 2
         rows, columns = np.triu_indices(width)
         gram = np.zeros((width, width), dtype=np.int64)
-        gram[rows, columns] = vector[:entries] * np.where(rows == columns, _PAIR, _DIAGONAL)
+        gram[rows, columns] = vector[:entries] * np.where(rows == columns, PAIR, DIAGONAL)
         gram[columns, rows] = gram[rows, columns]
         return cls(gram=gram, cross=vector[entries:].reshape(width, classes).copy())
 
     def to_vector(self) -> NDArray[np.int64]:
         """Return the numbers that are noised and summed. Shape (p (p + 1) / 2 + p k,)."""
         rows, columns = np.triu_indices(len(self.gram))
-        upper = self.gram[rows, columns] // np.where(rows == columns, _PAIR, _DIAGONAL)
+        upper = self.gram[rows, columns] // np.where(rows == columns, PAIR, DIAGONAL)
         return np.concatenate([upper, self.cross.ravel()])
 
     def __add__(self, other: "RidgeSums") -> "RidgeSums":
@@ -137,12 +137,12 @@ def ridge_sums(
     if not bool(np.all(targets >= 0)) or not bool(np.all(np.abs(targets.sum(axis=1) - 1) < 1e-4)):
         raise InputError("targets must be probabilities whose rows sum to 1")
     shares = np.sqrt(steps * 2.0**-WEIGHT_FRACTION)[:, None]
-    rows = _bounded(inputs * 2.0**-INPUT_FRACTION / longest * shares, shares, ROW_BOUND)
+    rows = bounded(inputs * 2.0**-INPUT_FRACTION / longest * shares, shares, ROW_BOUND)
     classes = targets.shape[1]
     centred = (targets - 1.0 / classes) / math.sqrt(1.0 - 1.0 / classes)
-    aims = _bounded(centred * shares, shares, TARGET_BOUND)
+    aims = bounded(centred * shares, shares, TARGET_BOUND)
     gram, cross = rows.T @ rows, rows.T @ aims  # exact: whole numbers below 2^53
-    return RidgeSums(gram=_DIAGONAL * _PAIR * gram.astype(np.int64), cross=cross.astype(np.int64))
+    return RidgeSums(gram=DIAGONAL * PAIR * gram.astype(np.int64), cross=cross.astype(np.int64))
 
 
 def ridge_head(sums: RidgeSums, *, stddev: float, longest: float) -> Head:
@@ -163,15 +163,15 @@ def ridge_head(sums: RidgeSums, *, stddev: float, longest: float) -> Head:
     if not 0 <= stddev < math.inf:
         raise InputError(f"stddev must be finite and not negative, got {stddev}")
     width, classes = sums.cross.shape
-    eigenvalues, vectors = np.linalg.eigh(sums.gram / (_DIAGONAL * _PAIR))
-    penalty = _PENALTY * 2.0 * stddev / _PAIR * math.sqrt(width)
+    eigenvalues, vectors = np.linalg.eigh(sums.gram / (DIAGONAL * PAIR))
+    penalty = _PENALTY * 2.0 * stddev / PAIR * math.sqrt(width)
     # without noise: just enough that a direction nobody has seen is no division by zero
     floor = 1e-9 * max(float(eigenvalues[-1]), 1.0)
     held = np.maximum(eigenvalues, 0.0) + max(penalty, floor)
     solved = vectors @ ((vectors.T @ sums.cross) / held[:, None])
     # back from steps of x^ and y^ to the units of inputs and of one-hot targets
     scale = ROW_BOUND / TARGET_BOUND / longest * math.sqrt(1.0 - 1.0 / classes)
-    return Head.from_values(_SHARPNESS * scale * solved)
+    return Head.from_values(SHARPNESS * scale * solved)
 
 
 def ridge_length(width: int, classes: int) -> int:
@@ -179,7 +179,7 @@ def ridge_length(width: int, classes: int) -> int:
     return width * (width + 1) // 2 + width * classes
 
 
-def _bounded(
+def bounded(
     values: NDArray[np.float64], most: NDArray[np.float64], bound: int
 ) -> NDArray[np.float64]:
     """Return rows as whole numbers no longer than most times bound, rounded towards zero.

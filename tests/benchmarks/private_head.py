@@ -35,7 +35,7 @@ from privacy.dp.mechanisms import NoisePlan, plan_noise
 from privacy.dp.policy import SUMMARIES, TRAINING, PrivacyPolicy
 from simulations.population import populate
 from simulations.scenario import Scenario
-from strategies.aggregation.bounded_moments import BoundedMoments, moments_l2_squared
+from strategies.aggregation.bounded_moments import MOMENTS_L2_SQUARED, BoundedMoments
 from strategies.aggregation.private_ridge import (
     L2_SQUARED,
     LONGEST_SHARE,
@@ -48,6 +48,7 @@ from strategies.evaluation import choose_metric, confusion, score
 from strategies.representation import Representation
 
 _LENGTH = 8.0
+_LONGEST = 16.0  # of 265 sensor readings, most of them within 1
 _MOST_POINTS = 2.0
 _DRAWS = 2_000_000
 
@@ -202,15 +203,17 @@ def _way(fleet: Fleet, parts: list[NDArray[np.int64]], cohort: Cohort) -> Repres
     # hashed words: their length is known beforehand, so nothing is asked about it
     mean, spread = np.zeros(width), 1.0 / math.sqrt(width)
     if not fleet.text:
-        sums = (BoundedMoments.from_embeddings(fleet.embeddings[part], limit=1.0) for part in parts)
+        sums = (
+            BoundedMoments.from_embeddings(fleet.embeddings[part], longest=_LONGEST)
+            for part in parts
+        )
         _, totals, _ = cohort.summed(
             SUMMARIES,
             (moments.totals for moments in sums),
-            moments_l2_squared(width),
+            MOMENTS_L2_SQUARED,
             cohort.policy.micro_rho_by_kind[SUMMARIES] // 5,
         )
-        mean, stddev = BoundedMoments(limit=1.0, totals=totals).mean_and_stddev()
-        spread = float(np.sqrt((stddev**2).mean()))
+        mean, spread = BoundedMoments(longest=_LONGEST, totals=totals).mean_and_spread()
     return Representation(
         mean=mean,
         scale=np.full(width, spread),

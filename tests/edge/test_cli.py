@@ -145,7 +145,7 @@ def test_status_says_what_the_device_holds_and_gave_away(config: Path) -> None:
         "health": "ok",
         "serves": "the task's own model",
         "candidates_spent": "2 of 200",
-        "sums": "exact sums",
+        "sums": "exact sums, seen per device",
         "agent": "down",
     }
     table = edge(config, "status").stdout
@@ -160,7 +160,11 @@ def test_the_ledger_lists_every_release_and_adds_up(config: Path) -> None:
     spent = json.loads(edge(config, "status", "--json").stdout)["bytes_spent"]
     assert sum(row["bytes"] for row in rows) == int(spent.split()[0])
     lines = edge(config, "ledger").stdout.splitlines()
-    assert lines[0].split() == ["at", "kind", "bytes", "candidates"]
+    columns = ["at", "task", "kind", "micro_rho", "epsilon", "bytes", "candidates"]
+    assert lines[0].split() == columns == list(rows[0])
+    totals = json.loads(edge(config, "ledger", "--totals", "--json").stdout)
+    assert totals[-1]["bytes"] == sum(row["bytes"] for row in rows)
+    assert totals[0]["task"] == rows[0]["task"] != ""
     assert len(lines) == len(rows) + 1
     assert len({len(line) for line in lines}) == 1
 

@@ -21,7 +21,7 @@ from strategies.aggregation.private_ridge import (
     ROW_BOUND,
     TARGET_BOUND,
     RidgeSums,
-    _bounded,
+    bounded,
     ridge_head,
     ridge_sums,
 )
@@ -89,9 +89,9 @@ def canary(seed, *, noised, own=48, odd=32, items=2400, classes=3):
 def pointing_to(rows, label, left, longest, classes):
     """Return each row's vector times what is left, and times itself, all rows at once."""
     width = rows.shape[1]
-    x = _bounded(np.rint(rows * 512) / 512 / longest, np.ones((len(rows), 1)), ROW_BOUND)
+    x = bounded(np.rint(rows * 512) / 512 / longest, np.ones((len(rows), 1)), ROW_BOUND)
     centred = (np.eye(classes)[[label]] - 1 / classes) / math.sqrt(1 - 1 / classes)
-    y = _bounded(centred, np.ones((1, 1)), TARGET_BOUND)[0]
+    y = bounded(centred, np.ones((1, 1)), TARGET_BOUND)[0]
     upper = np.zeros((width, width))
     entries = width * (width + 1) // 2
     upper[np.triu_indices(width)] = left[:entries]
