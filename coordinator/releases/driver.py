@@ -49,6 +49,7 @@ from fieldvote.errors import (
     UnavailableError,
 )
 from fieldvote.records import DeviceId
+from fieldvote.summed_fields import COHORT
 from fieldvote.task import Task
 
 _PATIENCE = 3  # attempts at a trial that nobody answers
@@ -156,7 +157,7 @@ class Releases:
             self._judge(state, before, after)
             return True
         if exchange is not None and exchange.attempt > _PATIENCE:
-            silent = set(self._store.expected(state.number, TRIAL))
+            silent = set(self._store.expected(state.number, TRIAL)) - {COHORT}
             # who is away may come back; who is there and says nothing has refused
             if len(silent) == len(exchange.devices) and silent & set(
                 self._parts.transport.devices()

@@ -50,9 +50,9 @@ def conduct_of(replies: Sequence[TrialReply], brought: int) -> Conduct:
     told = [reply for reply in replies if reply.items]
     nothing = np.zeros(brought, dtype=np.int64)
     return Conduct(
-        devices=len(replies),
+        devices=len(replies) - len(told) + sum(reply.told for reply in told),
         items=sum(reply.items for reply in told),
-        timed=len(told),
+        timed=sum(reply.told for reply in told),
         seen=sum((reply.seen for reply in told), start=nothing),
         errors=sum((reply.errors for reply in told), start=nothing),
         micros=sum((reply.micros for reply in told), start=nothing),

@@ -1,7 +1,102 @@
-"""Is the new head good enough? Judged from confusion counts, which are all anybody knows."""
+"""Is the new head good enough, and does it know what the last one did? Judged from counts alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
+
+import numpy as np
+
+from coordinator.governance_settings import RetentionSettings
+from strategies.governance.retention import (
+    Fate,
+    Promotion,
+    RetentionCounts,
+    RetentionRule,
+    judge,
+)
+
+SLICES = ("held-out devices", "random arm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a head may go on, and a sentence on why.
+
+    Attributes:
+        refused: Whether it goes nowhere.
+        reason: How it was judged.
+    """
+
+    refused: bool
+    reason: str
+
+
+def verdict_of(
+    before: Sequence[int],
+    after: Sequence[int],
+    fates: Sequence[int],
+    settings: RetentionSettings,
+    classes: Sequence[str],
+    *,
+    worse: bool,
+) -> Verdict:
+    """Return what becomes of a new head.
+
+    Args:
+        before: Confusion counts of the head that is served. Shape (k * k,), or empty.
+        after: Those of the new one.
+        fates: What became of what the head before knew; empty where it was not counted.
+        settings: What is asked of it.
+        classes: Their names.
+        worse: Whether it is clearly worse than the head that is served.
+    """
+    kept = retained(fates, settings, classes)
+    reason = compared(before, after)
+    if kept is None:
+        return Verdict(refused=worse, reason=reason)
+    lost = settings.refuses and not kept.allowed
+    said = "; ".join((told(fates), *kept.reasons))
+    return Verdict(refused=worse or lost, reason=f"{reason}; {said}")
+
+
+def retained(
+    fates: Sequence[int], settings: RetentionSettings, classes: Sequence[str]
+) -> Promotion | None:
+    """Return what a head kept of what the one before knew; None where it was not counted.
+
+    Args:
+        fates: By slice, class and fate. Shape (2 * k * 4,), or empty.
+        settings: What is asked of it.
+        classes: Their names.
+    """
+    if not sum(fates):
+        return None
+    shape = (len(SLICES), len(classes), len(Fate))
+    counts = RetentionCounts(fates=np.array(fates, dtype=np.int64).reshape(shape))
+    rule = RetentionRule(
+        least_score=settings.least_score,
+        margin=settings.margin,
+        least_items=settings.least_items,
+        allow_unknown=settings.allow_unknown,
+    )
+    return judge(counts, rule, classes=classes, slices=SLICES)
+
+
+def told(fates: Sequence[int]) -> str:
+    """Return a sentence on what became of what was known; empty where it was not counted.
+
+    >>> told((49, 1, 3, 0))
+    'retention 0.980: 49 of 50 answers that the head before got right'
+    >>> told((0, 0, 3, 1))
+    'the head before got nothing right that could be lost'
+    """
+    kept, lost = sum(fates[Fate.KEPT :: len(Fate)]), sum(fates[Fate.LOST :: len(Fate)])
+    if not sum(fates):
+        return ""
+    if not kept + lost:
+        return "the head before got nothing right that could be lost"
+    share = kept / (kept + lost)
+    return f"retention {share:.3f}: {kept} of {kept + lost} answers that the head before got right"
 
 
 def right_of(counts: Sequence[int]) -> tuple[int, int]:

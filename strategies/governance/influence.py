@@ -23,6 +23,7 @@ Sources: Pruthi et al. 2020, arXiv:2002.08484, section 3 (TracIn, last layer); Z
 arXiv:2205.12879 (influence of sources of labels).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fieldvote.errors import InputError, ShapeError
 from strategies.aggregation.fixed_point import (
+    HEAD_FRACTION,
     INPUT_FRACTION,
     RESIDUAL_FRACTION,
     WEIGHT_FRACTION,
+    row_blocks,
     row_weights,
 )
 from strategies.aggregation.head import Head, logits, predict
@@ -72,6 +75,22 @@ class Direction:
         # a hair below the limit, so that rounding cannot pass it
         normed = values * ((1 - 2.0**-20) * 2.0**_DIRECTION_FRACTION / scale) if scale else values
         return cls(steps=Head.from_values(normed), scale=scale)
+
+    @classmethod
+    def sent(cls, steps: NDArray[np.int64]) -> "Direction":
+        """Return a direction as it was broadcast; what it is a unit of, only the sender knows.
+
+        Args:
+            steps: ``steps.weights`` of the direction. Shape (p, k).
+
+        Raises:
+            InputError: A column is longer than ``of`` makes any, so that a sum could overflow.
+        """
+        # as floats: the integer sum of hostile steps could wrap around to something small
+        length = np.abs(steps.astype(np.float64)).sum(axis=0).max(initial=0.0)
+        if length > 2.0 ** (_DIRECTION_FRACTION + HEAD_FRACTION):
+            raise InputError("a direction that was sent is longer than a normed one")
+        return cls(steps=Head(weights=steps), scale=1.0)
 
     def pull(self, inputs: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return what each class's logit of each item moves along it, in steps of 2^-20. (n, k)."""
@@ -149,8 +168,17 @@ class TaughtItems:
     weight: NDArray[np.float64]
 
 
+Weigh = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""What labels weigh, of shape (n, k), where that follows from how sure they are. Shape (n,)."""
+
+
 def function_influence(
-    taught: TaughtItems, labeler: LabelModel, head: Head, directions: tuple[Direction, ...]
+    taught: TaughtItems,
+    labeler: LabelModel,
+    head: Head,
+    directions: tuple[Direction, ...],
+    *,
+    weigh: Weigh | None = None,
 ) -> InfluenceSums:
     """Return how far each function's votes work for each behaviour, at this head.
 
@@ -162,6 +190,7 @@ def function_influence(
         labeler: What made their labels from their votes.
         head: Where the gradients are taken.
         directions: One per behaviour.
+        weigh: What an item would weigh by its label without the vote; without it, as much as now.
 
     Raises:
         ShapeError, InputError: The parts do not fit each other.
@@ -180,19 +209,51 @@ def function_influence(
         rows = np.flatnonzero(votes[:, j] >= 0)
         without = votes[rows].copy()
         without[:, j] = -1
-        left = np.where((without >= 0).any(axis=1), weight[rows], 0.0)
-        bare = label_residual(said[rows], labeler.predict(without), left)
+        labels_left = labeler.predict(without)
+        still = weight[rows]
+        if weigh is not None and len(rows):
+            still = row_weights(taught.inputs[rows], weigh(labels_left)) * 2.0**-WEIGHT_FRACTION
+        left = np.where((without >= 0).any(axis=1), still, 0.0)
+        bare = label_residual(said[rows], labels_left, left)
         moved = full[rows] - bare
         for b, pull in enumerate(pulls):
             steps[j, b] = int((moved * pull[rows]).sum())
     return InfluenceSums(steps=steps, items=len(votes))
 
 
+def answer_influence(
+    inputs: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    head: Head,
+    directions: tuple[Direction, ...],
+) -> InfluenceSums:
+    """Return how far people's answers work for each behaviour, as one more row beside functions.
+
+    Args:
+        inputs: What ``Representation.inputs`` gives, of answered items that teach. Shape (n, p).
+        targets: What people said. Shape (n, k).
+        weight: What each weighs in training, 0 to 16. Shape (n,).
+        head: Where the gradients are taken.
+        directions: One per behaviour.
+    """
+    steps = row_weights(inputs, weight) * 2.0**-WEIGHT_FRACTION
+    residual = label_residual(predict(inputs, head), targets, steps)
+    sums = [int((residual * direction.pull(inputs)).sum()) for direction in directions]
+    return InfluenceSums(steps=np.array([sums], dtype=np.int64), items=len(inputs))
+
+
 def label_residual(
     said: NDArray[np.float64], labels: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return w·(p - t) in steps of 2^-12: a sample's gradient is its input times this. (n, k)."""
-    return np.rint(weight[:, None] * (said - labels) * 2.0**RESIDUAL_FRACTION).astype(np.int64)
+    """Return w·(p - t) in steps of 2^-12: a sample's gradient is its input times this. (n, k).
+
+    Rows sum to zero, rounding included, as they do in training: so the last class need not be sent,
+    and a direction says the same whatever is added to all of its columns.
+    """
+    steps = np.rint(weight[:, None] * (said - labels) * 2.0**RESIDUAL_FRACTION).astype(np.int64)
+    steps[:, -1] = -steps[:, :-1].sum(axis=1)
+    return steps
 
 
 def class_directions(
@@ -210,11 +271,28 @@ def class_directions(
     Returns:
         Shape (k, p, k): behaviour, input, class.
     """
+    return gradients_from(class_gradients(inputs, labels, head))
+
+
+def class_gradients(
+    inputs: NDArray[np.float64], labels: ArrayLike, head: Head
+) -> NDArray[np.int64]:
+    """Return the same in whole steps, as devices send it. Shape (k, p, k), int64."""
     truth = checked_labels(labels, head.classes, items=len(inputs))
     target = np.eye(head.classes)[truth]
     residual = label_residual(predict(inputs, head), target, np.ones(len(inputs)))
-    gradients = [inputs[truth == c].T @ residual[truth == c] for c in range(head.classes)]
-    return np.stack(gradients) * 2.0 ** -(INPUT_FRACTION + RESIDUAL_FRACTION)
+    total = np.zeros((head.classes, *head.weights.shape), dtype=np.int64)
+    for c in range(head.classes):
+        ours = np.flatnonzero(truth == c)
+        for rows in row_blocks(len(ours)):
+            part = ours[rows]
+            total[c] += (inputs[part].T @ residual[part]).astype(np.int64)
+    return total
+
+
+def gradients_from(total: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return summed gradients in real numbers. Any shape."""
+    return np.asarray(total.astype(np.float64) * 2.0 ** -(INPUT_FRACTION + RESIDUAL_FRACTION))
 
 
 def input_direction(

@@ -11,7 +11,7 @@ Sources: Koh and Liang 2017, arXiv:1703.04730, section 2; Hestenes and Stiefel 1
 gradients).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,7 @@ def curvature_product(
     for c in range(head.classes):  # class by class: a dot product would depend on the kernel
         mean += p[:, c] * pull[:, c]
     residual = np.rint(share * p * (pull - mean[:, None]))
+    residual[:, -1] = -residual[:, :-1].sum(axis=1)  # rows sum to zero: the last is not sent
     total = np.zeros(head.weights.shape, dtype=np.int64)
     for rows in row_blocks(len(inputs)):
         total += (inputs[rows].T @ residual[rows]).astype(np.int64)
@@ -103,25 +104,73 @@ def solve_curvature(
     >>> flat.round(6).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    if penalty.shape != (len(gradient), 1):
-        raise ShapeError("penalty", penalty.shape, (len(gradient), 1))
-    if not bool(np.all(penalty > 0)) or steps < 1:
-        raise InputError("expected a penalty above 0 and at least one step")
+    if steps < 1:
+        raise InputError("expected at least one step")
+    solving = solve_together(
+        gradient[None], penalty=penalty, steps=steps, precondition=precondition
+    )
+    try:
+        asked = next(solving)
+        while True:
+            asked = solving.send(product(asked[0])[None])
+    except StopIteration as done:
+        return np.asarray(done.value[0])
+
+
+def solve_together(
+    gradients: Matrix,
+    *,
+    penalty: Matrix,
+    steps: int,
+    precondition: Callable[[Matrix], Matrix] | None = None,
+) -> Generator[Matrix, Matrix, Matrix]:
+    """Solve for several behaviours at once, an exchange for all of them together.
+
+    Yields the matrices that H is to be multiplied with, shape (b, p, k), is sent the products, and
+    returns the solutions. Without a step it returns the guess.
+
+    Args:
+        gradients: Of the behaviours' losses at the head. Shape (b, p, k).
+        penalty: L2 strength, as the head was trained with. Shape (p, 1), above 0.
+        steps: How many exchanges at most.
+        precondition: A cheap guess at the inverse.
+
+    Raises:
+        InputError: A penalty that is not positive: the curvature alone has no inverse.
+    """
+    if gradients.ndim != 3 or penalty.shape != (gradients.shape[1], 1):
+        raise ShapeError("penalty", penalty.shape, (gradients.shape[-2], 1))
+    if not bool(np.all(penalty > 0)) or steps < 0:
+        raise InputError("expected a penalty above 0 and steps of 0 or more")
     guess = precondition or (lambda rest: rest)
-    solved, rest = np.zeros_like(gradient), gradient
-    turned = guess(rest)
-    way, promise = turned, float((rest * turned).sum())
-    goal = ENOUGH * float(np.linalg.norm(gradient))
+    turned = np.stack([guess(each) for each in gradients])
+    if not steps:
+        return turned
+    solved, rest, way = np.zeros_like(gradients), gradients, turned
+    promise = _dots(rest, turned)
+    goal = ENOUGH * np.sqrt(_dots(gradients, gradients))
     for _ in range(steps):
-        if float(np.linalg.norm(rest)) <= goal:
+        open_ = np.sqrt(_dots(rest, rest)) > goal
+        if not open_.any():
             break
-        bent = product(way) + penalty * way
-        length = promise / float((way * bent).sum())
+        bent = (yield way) + penalty * way
+        # what is solved stays as it is, whatever rounding makes of its last way
+        length = np.where(open_, _shares(promise, _dots(way, bent)), 0.0)[:, None, None]
         solved, rest = solved + length * way, rest - length * bent
-        turned, before = guess(rest), promise
-        promise = float((rest * turned).sum())
-        way = turned + (promise / before) * way
+        turned, before = np.stack([guess(each) for each in rest]), promise
+        promise = _dots(rest, turned)
+        way = turned + _shares(promise, before)[:, None, None] * way
     return solved
+
+
+def _dots(first: Matrix, second: Matrix) -> Matrix:
+    """Return the dot product of each behaviour's matrices. Shape (b,)."""
+    return np.asarray((first * second).sum(axis=(1, 2)))
+
+
+def _shares(part: Matrix, whole: Matrix) -> Matrix:
+    """Return part over whole, 0 where the whole is 0. Shape (b,)."""
+    return np.asarray(np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 0.0))
 
 
 def ranked(values: Matrix, *, harmful_first: bool = False) -> tuple[FunctionEffect, ...]:

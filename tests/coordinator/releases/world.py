@@ -21,6 +21,7 @@ from fieldvote.records import DeviceId
 from fieldvote.task import Task
 from tests.coordinator.releases.signed import A, B, install, proposer, signed, task_of
 from tests.coordinator.rounds.campaign import (
+    Fleet,
     TurnedClock,
     make_agent,
     make_fleet,
@@ -79,13 +80,15 @@ class World:
         first: Bundle = FIRST,
         labeling: Labeling | None = None,
         open_rounds: int = 1,
+        settings: CampaignSettings | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
-        self.settings: CampaignSettings = settings_with(
+        self.settings: CampaignSettings = settings or settings_with(
             releases=limits, exchanges=2, pace=PaceSettings(open_rounds=open_rounds)
         )
         self.first, self.labeling = first, labeling
         self.rounds, self.said = rounds, list[str]()
-        fleet = make_fleet(training=training, held_out=1, items=items, folder=place)
+        fleet = fleet or make_fleet(training=training, held_out=1, items=items, folder=place)
         self.phones = {
             device: Phone(int(device), pool, int(device) > training, first)
             for device, pool in fleet.pools.items()
