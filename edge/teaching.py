@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from edge.deep_teaching import deep_sums
 from edge.holdings import Holdings
-from edge.learning.learner import Lessons
+from edge.keeping import keep_known
+from edge.lesson_taking import Sent, confidences, taught_here, vouched
 from edge.serving_head import keep_label_model
+from fieldvote.codec import IntVector
 from fieldvote.heads import (
     EvaluateReply,
     EvaluateRequest,
@@ -14,51 +17,45 @@ from fieldvote.heads import (
     VotesRequest,
 )
 from fieldvote.records import ARM_RANDOM
+from fieldvote.teaching import ABOUT_LESSONS
 from strategies.evaluation import confusion
 from strategies.labeling import LabelModel, VoteQuestion
-
-_NOTHING = np.empty(0, dtype=np.int64)
-
-
-def lessons_of(held: Holdings, vote_weight: float) -> Lessons:
-    """Return everything on this device that teaches."""
-    pool = held.parts.pool
-    answers, arms = pool.column("answer"), pool.column("arm")
-    free = ~held.held_out(arms)
-    teaching = np.flatnonzero((answers >= 0) & free)
-    voted = np.flatnonzero(held.voted & (answers < 0) & free) if vote_weight > 0 else _NOTHING
-    return Lessons(
-        answered=teaching,
-        labels=answers[teaching],
-        voted=voted,
-        votes=held.votes[voted],
-        vote_weight=vote_weight,
-    )
 
 
 def gradient(held: Holdings, message: GradientRequest) -> GradientReply:
     """Return the gradient at the sent weights, or weights after local epochs."""
     held.check_task(message.task, earlier=False)  # its label model weighs our votes
-    lessons = lessons_of(held, message.vote_weight)
-    label_model = LabelModel.from_vector(message.label_model) if len(message.label_model) else None
+    lessons = taught_here(
+        held,
+        Sent(
+            label_model=message.label_model,
+            vote_weight=message.vote_weight,
+            rule=message.teaching,
+            teacher=message.teacher,
+        ),
+    ).lessons
+    lessons = keep_known(held, lessons, message)
     keep_label_model(held.parts.pool, held.parts.task, message.label_model)
-    if message.epochs:
+    if message.drill is not None:
+        sums = deep_sums(held, message, lessons)
+    elif message.epochs:
         trained = held.learner.train(
             message.model,
             lessons,
-            label_model,
             epochs=message.epochs,
             l2_per_item=message.l2_per_item,
         )
         sums = np.concatenate([[trained.weight], trained.product.ravel()])
     else:
-        sums = held.learner.gradient(message.model, lessons, label_model).to_vector()
+        sums = held.learner.gradient(message.model, lessons).to_vector()
     return GradientReply(round=message.round, step=message.step, sums=sums)
 
 
 def tell_of_votes(held: Holdings, message: VotesRequest) -> VotesReply:
     """Return what the votes say under a label model; answers count only if drawn by lot."""
     held.check_task(message.task, earlier=False)
+    if message.about in ABOUT_LESSONS:
+        return VotesReply(round=message.round, step=message.step, sums=_of_lessons(held, message))
     pool = held.parts.pool
     model = LabelModel.from_vector(message.label_model)
     question = VoteQuestion.unpacked(
@@ -71,13 +68,26 @@ def tell_of_votes(held: Holdings, message: VotesRequest) -> VotesReply:
     return VotesReply(round=message.round, step=message.step, sums=sums)
 
 
+def _of_lessons(held: Holdings, message: VotesRequest) -> IntVector:
+    """Return what is asked about lessons, as numbers that add up."""
+    sent = Sent(
+        label_model=message.label_model,
+        vote_weight=message.vote_weight,
+        rule=message.teaching,
+        teacher=message.teacher,
+    )
+    match message.about:
+        case "confidence":
+            return confidences(held, sent).to_vector()
+        case "pseudo":
+            return vouched(held, sent).to_vector()
+        case _:
+            return taught_here(held, sent).report.to_vector()
+
+
 def evaluate(held: Holdings, message: EvaluateRequest) -> EvaluateReply:
     """Return confusion counts over items that never train."""
-    pool = held.parts.pool
-    truth = pool.column("gold")
-    if not held.parts.evaluates:
-        truth = np.where(held.held_out(pool.column("arm")), pool.column("answer"), -1)
-    places = np.flatnonzero(truth >= 0)
+    places, truth = held.judged
     predicted = held.learner.probabilities(message.model)[places].argmax(axis=1)
-    counts = confusion(truth[places], predicted, held.classes)
+    counts = confusion(truth, predicted, held.classes)
     return EvaluateReply(round=message.round, confusion=counts.ravel())

@@ -4,9 +4,11 @@ import json
 from datetime import datetime
 
 from coordinator.rounds.campaign import STREAM, CampaignState, advance_campaign
+from coordinator.rounds.depth_view import taught_of
 from coordinator.rounds.events import Evaluated, Resolved, load_event
-from coordinator.rounds.gate import right_of
+from coordinator.rounds.gate import right_of, told
 from coordinator.rounds.machine import HELD, Phase, RoundState
+from coordinator.rounds.steering_view import line_of, rows_of
 from coordinator.store.campaign import Store
 from coordinator.store.events import Happened
 from fieldvote.errors import InputError
@@ -36,7 +38,7 @@ def list_rounds(store: Store) -> list[Row]:
                 right, items = right_of(counts)
                 row["held_out"] = f"{right} of {items}"
             case _:
-                pass
+                row |= line_of(event)
     return list(rows.values())
 
 
@@ -48,7 +50,7 @@ def show_round(store: Store, number: int | None = None) -> Row:
     """
     campaign, since, history = CampaignState(), "", store.history(STREAM)
     number = _newest(history) if number is None else number
-    found = RoundState()
+    found, fates, steered = RoundState(), tuple[int, ...](), Row()
     for happened in history:
         event = load_event(happened.kind, happened.body)
         campaign = advance_campaign(campaign, event)
@@ -56,6 +58,8 @@ def show_round(store: Store, number: int | None = None) -> Row:
             after = campaign.rounds[number]
             since = happened.at if _place(after) != _place(found) else since
             found = after
+            fates = event.fates if isinstance(event, Evaluated) else fates
+            steered |= rows_of(event)
     if found.phase is Phase.NONE:
         raise InputError(f"there is no round {number}; 'fieldvote rounds list' names them")
     row: Row = {
@@ -71,6 +75,9 @@ def show_round(store: Store, number: int | None = None) -> Row:
         "items": found.items,
         "model": found.model[:_SHOWN],
         "parent": found.parent[:_SHOWN],
+        "retention": told(fates),
+        **taught_of(store, found),
+        **steered,
     }
     return {name: value for name, value in row.items() if value != ""}
 

@@ -78,6 +78,23 @@ class PseudoLabelCounts:
             raise ShapeError("said", other.said.shape, self.said.shape)
         return PseudoLabelCounts(said=self.said + other.said, right=self.right + other.right)
 
+    def to_vector(self) -> NDArray[np.int64]:
+        """Return the numbers to send."""
+        return np.concatenate([self.said.ravel(), self.right.ravel()])
+
+    @classmethod
+    def from_vector(cls, vector: NDArray[np.int64], *, classes: int) -> "PseudoLabelCounts":
+        """Return the counts that to_vector sent.
+
+        Raises:
+            ShapeError, InputError: vector is not such numbers.
+        """
+        cells = checked_classes(classes) * BINS
+        if vector.shape != (2 * cells,):
+            raise ShapeError("vector", vector.shape, (2 * cells,))
+        said, right = vector.reshape(2, classes, BINS)
+        return cls(said=said.copy(), right=right.copy())
+
     def precision(self, thresholds: NDArray[np.int64]) -> tuple[float | None, ...]:
         """Return per class the share that is right at or above its threshold; None for no answer.
 
