@@ -23,8 +23,8 @@ from fieldvote.rights import Rights
 from privacy.sealing.at_rest import DataKey, KeySource, unwrapped
 
 ID_BYTES = 16
-PURGED = ("sums of ", "sums in ", "released ")
-"""How notes begin that tell of items: a purge deletes them; see edge.sums."""
+PURGED = ("sums of ", "sums in ", "released ", "secure ")
+"""How notes begin that tell of items: a purge deletes them; see edge.sums and edge.summing."""
 _DATA_KEY, _LEFTOVERS = "data key", "data key leftovers"
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
@@ -206,13 +206,14 @@ class Pool:
         """Return every id by position."""
         return [row[0] for row in self.rows("SELECT id FROM item ORDER BY position")]
 
-    def payloads(self) -> list[bytes]:
-        """Return every payload by position.
+    def payloads(self, start: int = 0) -> list[bytes]:
+        """Return payloads by position, every one or from a position on.
 
         Raises:
             SealError: one was changed or moved on the disk.
         """
-        found = self.rows("SELECT id, payload FROM item ORDER BY position")
+        query = "SELECT id, payload FROM item WHERE position >= ? ORDER BY position"
+        found = self.rows(query, start)
         return self.locker.open("item", "payload", found)
 
     def payload(self, position: int) -> bytes:

@@ -84,6 +84,16 @@ class Bandit:
         best = max(sorted(drawn), key=lambda name: drawn[name])
         return replace(self, waiting={**self.waiting, play: best}), best
 
+    def waiting_for(self, play: str, arm: str) -> "Bandit":
+        """Return the bandit that waits for the reward of a play somebody has chosen.
+
+        Raises:
+            InputError: no such arm.
+        """
+        if arm not in self.arms:
+            raise InputError(f"no arm '{arm}': {nearest(arm, list(self.arms))}")
+        return replace(self, waiting={**self.waiting, play: arm})
+
     def rewarded(self, play: str, reward: float) -> "Bandit":
         """Return the bandit after the reward of a play, whichever order they come in.
 

@@ -4,14 +4,16 @@ A reference histogram is compared with that of a new round by twice the log-like
 samples from one distribution (the G statistic, which is 2 n times a Jensen-Shannon divergence). For
 independent items it is a chi-square variable with bins - 1 degrees of freedom. Items of one device
 are not independent, and rounds ask different devices, so quiet rounds say how much wider it is
-here; noise that was added to the counts widens it by a known amount.
+here; noise that was added to the counts widens it by a known amount. How much wider is known from a
+few rounds only, so what a quiet round may reach is read from an F distribution.
 
 An alarm needs two things: a statistic that quiet rounds reach once in `odds` rounds, and a
-divergence that matters. It ends when the divergence has fallen to half of that for two rounds, so
-that a value on the brink raises one alarm and not ten.
+divergence that matters, beyond what so few items show by chance. It ends when the divergence has
+fallen to half of that for two rounds, so that a value on the brink raises one alarm and not ten.
 
 Sources: Lin 1991, IEEE Transactions on Information Theory 37(1), section 4 (the divergence); Sokal
 and Rohlf 1981, "Biometry", section 17.4 (G); Wilson and Hilferty 1931, PNAS 17(12) (chi-square by a
+normal deviate); Paulson 1942, Annals of Mathematical Statistics 13(2) (F by a
 normal deviate); Siddiqi 2006, "Credit Risk Scorecards", chapter 6 (PSI and its 0.1 and 0.25).
 """
 
@@ -29,6 +31,7 @@ QUIET_ROUNDS = 3
 MEMORY = 0.9
 """What is left of an older round's say in that after each newer one."""
 CALM_ROUNDS = 2
+_PRIOR_DEGREES = 10.0  # how far "as independent items vary" is believed, before rounds were seen
 _PSI_FLOOR = 1e-4
 
 
@@ -65,8 +68,9 @@ class Watch:
         spread_weight: Rounds that is known from, older ones counting less.
         alarmed: Whether an alarm is on.
         calm: Rounds since the divergence fell, while an alarm is on.
-        divergence: That of the round seen last.
+        divergence: That of the round seen last, less what chance alone shows.
         fired: Whether the round seen last raised the alarm.
+        ratio: Its statistic, over what quiet rounds come to on average; 0 where nothing came.
     """
 
     reference: tuple[float, ...]
@@ -77,6 +81,7 @@ class Watch:
     calm: int = 0
     divergence: float = 0.0
     fired: bool = False
+    ratio: float = 0.0
 
     def saw(self, counts: NDArray[np.integer] | NDArray[np.floating], rule: DriftRule) -> "Watch":
         """Return the watch after one more round.
@@ -103,14 +108,18 @@ class Watch:
             raise InputError("counts must be finite")
         now = np.maximum(now, 0.0)
         if not now.sum():
-            return replace(self, fired=False)
+            return replace(self, fired=False, ratio=0.0)
         if not before.sum():
             return replace(self, reference=tuple(now.tolist()), rounds=1, fired=False)
-        divergence = jensen_shannon(before, now)
-        statistic = g_statistic(before, now) / _widening(before, now, rule.noise_stddev)
+        widening = _widening(now, rule.noise_stddev)
+        statistic = g_statistic(before, now) / widening
         degrees = max(int(((before + now) > 0).sum()) - 1, 1)
+        chance = self.spread * widening * degrees * (1 / now.sum() + 1 / before.sum()) / 8
+        divergence = max(jensen_shannon(before, now) - float(chance), 0.0)
         learning = self.rounds <= QUIET_ROUNDS
-        unusual = statistic > self.spread * chi_square_quantile(1 - 1 / rule.odds, degrees)
+        known = degrees * self.spread_weight + _PRIOR_DEGREES
+        most = self.spread * f_quantile(1 - 1 / rule.odds, degrees, known)
+        unusual = bool(statistic / degrees > most)
         fires = not learning and not self.alarmed and unusual and divergence > rule.divergence
         calm = self.calm + 1 if divergence <= rule.divergence / 2 else 0
         alarmed = fires or (self.alarmed and calm < CALM_ROUNDS)
@@ -121,6 +130,7 @@ class Watch:
             calm=calm if alarmed else 0,
             divergence=divergence,
             fired=fires,
+            ratio=float(statistic) / degrees / self.spread,
         )
         return after if alarmed else after._learned(now, statistic / degrees)
 
@@ -143,7 +153,7 @@ class Watch:
     def _learned(self, counts: NDArray[np.float64], ratio: float) -> "Watch":
         """Let a quiet round into the reference, and into what is known of how rounds differ."""
         weight = MEMORY * self.spread_weight + 1
-        known = MEMORY * self.spread_weight * self.spread + max(ratio, 1.0)
+        known = MEMORY * self.spread_weight * self.spread + ratio
         reference = np.asarray(self.reference) + counts
         return replace(
             self,
@@ -219,6 +229,29 @@ def chi_square_quantile(probability: float, degrees: int) -> float:
     return float(degrees * (1 - part + deviate * sqrt(part)) ** 3)
 
 
+def f_quantile(probability: float, degrees: float, known: float) -> float:
+    """Return what an F variable stays below with this probability, within a few per cent.
+
+    Args:
+        probability: Above one half.
+        degrees: Of the numerator.
+        known: Of the denominator; with too few for so rare a value, infinity.
+
+    >>> round(f_quantile(0.95, 9, 30), 1), f_quantile(0.999, 9, 1)
+    (2.2, inf)
+    """
+    if not known:
+        return inf
+    deviate = NormalDist().inv_cdf(probability)
+    above, below = 2 / (9 * degrees), 2 / (9 * known)
+    scale = (1 - below) ** 2 - deviate**2 * below
+    if scale <= 0 or below >= 1:
+        return inf
+    middle = (1 - above) * (1 - below)
+    root = middle**2 - scale * ((1 - above) ** 2 - deviate**2 * above)
+    return float(((middle + sqrt(root)) / scale) ** 3)
+
+
 def _divergence(p: NDArray[np.floating], q: NDArray[np.floating], share: float) -> float:
     """Return the divergence from the mixture that holds this share of p."""
     middle = share * p + (1 - share) * q
@@ -228,12 +261,9 @@ def _divergence(p: NDArray[np.floating], q: NDArray[np.floating], share: float) 
     return max(float(share * first + (1 - share) * second), 0.0)
 
 
-def _widening(
-    reference: NDArray[np.floating], counts: NDArray[np.floating], stddev: float
-) -> float:
+def _widening(counts: NDArray[np.floating], stddev: float) -> float:
     """Return how much noise of this size on each count of a round widens the statistic."""
     if not stddev:
         return 1.0
-    bins = len(counts)
     # a bin's count varies by itself and by the noise; the mean over bins of the two, over the first
-    return float(1 + stddev**2 * bins / counts.sum())
+    return float(1 + stddev**2 * len(counts) / counts.sum())

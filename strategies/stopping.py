@@ -6,6 +6,7 @@ Hovy 2008, COLING, section 3.1 (overall uncertainty); Efron 1987, JASA 82 (the p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from fieldvote.errors import InputError, ShapeError
 
 RESAMPLES = 2000
+_DEVIATE = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,10 @@ class Gain:
     low: float
     high: float
 
+    def surely_below(self, floor: float) -> bool:
+        """Return whether it is less than this, as surely as the interval says."""
+        return self.high < floor
+
 
 def gain_per_thousand(
     chosen_right: NDArray[np.bool_],
@@ -120,15 +126,69 @@ def gain_per_thousand(
     """
     if chosen_right.ndim != 1 or chosen_right.shape != random_right.shape:
         raise ShapeError("random_right", random_right.shape, chosen_right.shape)
-    if not len(chosen_right) or labels < 1:
+    return gain_of_counts(
+        better=int((chosen_right & ~random_right).sum()),
+        worse=int((random_right & ~chosen_right).sum()),
+        items=len(chosen_right),
+        labels=labels,
+        rng=rng,
+    )
+
+
+def gain_of_counts(*, better: int, worse: int, items: int, labels: int, rng: Generator) -> Gain:
+    """Compare two heads of which only counts over the same items are known, as sums tell them.
+
+    One answer of each kind is added, so that a few items on which the two agree do not look like
+    certainty (as Agresti and Min 2005, Statistics in Medicine 24(5), for paired shares).
+
+    Args:
+        better: Items only the head of chosen labels has right.
+        worse: Items only the head of random labels has right.
+        items: How many there are, those on which the two agree among them.
+        labels: How many labels each was trained on.
+        rng: Resamples items, in pairs.
+
+    Raises:
+        InputError: no items or no labels, or more right ones than items.
+
+    >>> counts = {"better": 30, "worse": 10, "items": 100, "labels": 50}
+    >>> gain = gain_of_counts(**counts, rng=np.random.default_rng(0))
+    >>> round(gain.per_thousand, 3), gain.low > 0, gain.surely_below(10.0)
+    (4.0, True, True)
+    """
+    if items < 1 or labels < 1:
         raise InputError("expected evaluation items, and labels that were trained on")
-    better = chosen_right.astype(np.int64) - random_right.astype(np.int64)
+    if min(better, worse) < 0 or better + worse > items:
+        raise InputError(f"{better} better and {worse} worse of {items} items")
     # the sum of a resample depends on how many of each outcome it holds and on nothing else
-    outcomes = np.array([(better == 1).sum(), (better == -1).sum(), (better == 0).sum()])
-    draws = rng.multinomial(len(better), outcomes / len(better), RESAMPLES)
-    means = (draws[:, 0] - draws[:, 1]) / len(better)
-    low, high = np.quantile(means, [0.025, 0.975])
+    outcomes = np.array([better + 1, worse + 1, items - better - worse + 1])
+    draws = rng.multinomial(items, outcomes / outcomes.sum(), RESAMPLES)
+    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / items, [0.025, 0.975])
     scale = 1000 / labels
     return Gain(
-        per_thousand=float(better.mean()) * scale, low=float(low) * scale, high=float(high) * scale
+        per_thousand=(better - worse) / items * scale,
+        low=float(low) * scale,
+        high=float(high) * scale,
     )
+
+
+def surely_reached(right: int, items: int, target: float) -> bool:
+    """Return whether a share is surely no lower than a target: by the lower end of its interval.
+
+    Args:
+        right: How many of the items.
+        items: How many there are.
+        target: In 0 to 1.
+
+    Source: Wilson 1927, JASA 22(158), with 1.96 for 95 %.
+
+    >>> surely_reached(95, 100, 0.88), surely_reached(95, 100, 0.94), surely_reached(0, 0, 0.5)
+    (True, False, False)
+    """
+    if items < 1:
+        return False
+    share = right / items
+    squared = _DEVIATE**2
+    middle = share + squared / (2 * items)
+    spread = _DEVIATE * sqrt(share * (1 - share) / items + squared / (4 * items**2))
+    return (middle - spread) / (1 + squared / items) >= target

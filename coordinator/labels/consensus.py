@@ -14,6 +14,8 @@ from coordinator.settings import LabelingSettings
 from coordinator.store.rows import Annotation, StoredCandidate
 from coordinator.store.schema import SHARE_UNIT
 
+NONE_OF_THESE = -1
+"""What somebody answers of an item that fits no class; it is paid, and teaches nothing."""
 ONE_ANSWER, CONSENSUS, EXPERT = "one answer", "consensus", "expert"
 
 
@@ -29,7 +31,7 @@ class Verdict:
     """What answers came to.
 
     Attributes:
-        label: The class.
+        label: The class, or NONE_OF_THESE.
         method: "one answer", "consensus" or "expert".
         agreement: Share of the annotators who said so, in millionths.
     """

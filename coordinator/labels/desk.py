@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
-from coordinator.labels.consensus import Standing, Verdict, judge
+from coordinator.labels.consensus import NONE_OF_THESE, Standing, Verdict, judge
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.rows import Annotation, KnownDevice, StoredCandidate, StoredLabel
@@ -33,7 +33,7 @@ class Annotator(Protocol):
     """Somebody who answers from what they are shown."""
 
     def answer(self, item: MaskedItem) -> int | None:
-        """Return a class, or None to leave the item for somebody else."""
+        """Return a class, NONE_OF_THESE, or None to leave the item for somebody else."""
 
 
 class Labeling(Protocol):
@@ -164,7 +164,7 @@ class Desk:
             label = None if item is None else seat.annotator.answer(item)
             if device is None or label is None:
                 continue
-            if not 0 <= label < self._classes:
+            if label != NONE_OF_THESE and not 0 <= label < self._classes:
                 raise InputError(f"an annotator answered class {label}, there are {self._classes}")
             said = Annotation(
                 item=candidate.item,
@@ -191,13 +191,9 @@ class Desk:
         """Keep what answers came to, if they came to anything."""
         verdict = judge(said, self._settings.labeling)
         if isinstance(verdict, Verdict):
-            envelope = seal(
-                encode(Answer(item=candidate.item, label=verdict.label)),
-                recipient=device.sealing_key,
-                scope=Scope(purpose=Purpose.ANSWER, family=self._family, device=device.signing_key),
-                marks=self._marks(candidate, device),
-                signer=self._keys.signing,
-            )
+            # to what fits no class there is nothing a device could learn
+            classed = verdict.label != NONE_OF_THESE
+            envelope = self._sealed(candidate, verdict.label, device) if classed else b""
             store.keep_label(
                 StoredLabel(
                     item=candidate.item,
@@ -207,6 +203,16 @@ class Desk:
                     envelope=envelope,
                 )
             )
+
+    def _sealed(self, candidate: StoredCandidate, label: int, device: KnownDevice) -> bytes:
+        """Return an answer, sealed for its device."""
+        return seal(
+            encode(Answer(item=candidate.item, label=label)),
+            recipient=device.sealing_key,
+            scope=Scope(purpose=Purpose.ANSWER, family=self._family, device=device.signing_key),
+            marks=self._marks(candidate, device),
+            signer=self._keys.signing,
+        )
 
     def _marks(self, candidate: StoredCandidate, device: KnownDevice) -> Marks:
         """Return an answer's marks: those of what it answers, and a number of its own."""

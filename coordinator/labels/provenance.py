@@ -1,5 +1,6 @@
 """Where a label comes from and where it went: who said so, and which model learned from it."""
 
+from coordinator.labels.consensus import NONE_OF_THESE
 from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.events import Trained, load_event
 from coordinator.store.campaign import Store
@@ -65,6 +66,8 @@ def _row(kept: KeptLabel, task: Task, trained: dict[int, str]) -> Row:
 
 
 def _name(task: Task, label: int) -> str:
+    if label == NONE_OF_THESE:
+        return "none of these"
     if not 0 <= label < len(task.classes):
         raise DataError(f"the store holds class {label}, the task has {len(task.classes)}")
     return task.classes[label]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from coordinator.labels.consensus import NONE_OF_THESE
 from coordinator.labels.desk import Desk, Seat
 from coordinator.labels.desk_keys import make_keys as make_keys  # who makes a desk sits at it
 from coordinator.labels.desk_keys import read_keys as read_keys
@@ -14,12 +15,12 @@ from fieldvote.errors import InputError
 from fieldvote.records import MaskedItem
 from fieldvote.task import Task
 
-_SKIP, _QUIT = "s", "q"
+_NONE, _SKIP, _QUIT = "n", "s", "q"
 _MASK = re.compile(r"\[[A-Z]+_\d+\]")
 
 
 class TerminalAnnotator:
-    """Shows an item and reads a number; s skips, q or the end of the input stops for now.
+    """Shows an item and reads a number; n fits none, s skips, q or the end of input stops for now.
 
     Attributes:
         seen: Items shown.
@@ -57,7 +58,7 @@ class TerminalAnnotator:
         self.given = 0
 
     def answer(self, item: MaskedItem) -> int | None:
-        """Return the class that was typed, None for skip and after quit."""
+        """Return the class that was typed, or that none fits; None for skip and after quit."""
         if self._stopped:
             return None
         if not self.seen:
@@ -70,16 +71,20 @@ class TerminalAnnotator:
             if typed in (_SKIP, _QUIT):
                 self._stopped = typed == _QUIT
                 return None
+            if typed == _NONE:
+                self.given += 1
+                return NONE_OF_THESE
             # int() would take digits of every script, and isdigit() some that int() does not
             if typed.isascii() and typed.isdigit() and int(typed) < len(self._classes):
                 self.given += 1
                 return int(typed)
-            self._say(f"type 0 to {len(self._classes) - 1}, {_SKIP} or {_QUIT}")
+            self._say(f"type 0 to {len(self._classes) - 1}, {_NONE}, {_SKIP} or {_QUIT}")
 
     def _typed(self) -> str:
         """Return what was typed; the end of the input is a quit."""
         try:
-            return self._ask(f"0-{len(self._classes) - 1} {_SKIP} {_QUIT} > ").strip().lower()
+            keys = f"0-{len(self._classes) - 1} {_NONE} {_SKIP} {_QUIT}"
+            return self._ask(f"{keys} > ").strip().lower()
         except EOFError:
             return _QUIT
 
@@ -87,7 +92,8 @@ class TerminalAnnotator:
         """Return what the keys mean."""
         width = len(str(len(self._classes) - 1))
         keys = [f"  {place:>{width}}  {name}" for place, name in enumerate(self._classes)]
-        more = [f"  {_SKIP:>{width}}  skip", f"  {_QUIT:>{width}}  quit; what is answered stays"]
+        more = [f"  {_NONE:>{width}}  none of these"]
+        more += [f"  {_SKIP:>{width}}  skip", f"  {_QUIT:>{width}}  quit; what is answered stays"]
         masked = f"{self._emphasize('[WORD_1]')} stands for what stayed on the device"
         told = (_printable(self._guideline).strip(), "") if self._guideline else ()
         return "\n".join((*told, "keys", *keys, *more, masked))

@@ -23,6 +23,7 @@ class Resource(StrEnum):
     MONEY = "money"  # millionths of the campaign's currency
     BYTES = "bytes"  # bytes
     EPSILON = "epsilon"  # millionths
+    MINUTES = "minutes"  # of annotators; counted in seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

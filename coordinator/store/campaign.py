@@ -13,6 +13,7 @@ from coordinator.store.budget import BudgetTables
 from coordinator.store.database import Database
 from coordinator.store.events import EventTables
 from coordinator.store.exchanges import ExchangeTables
+from coordinator.store.label_counts import LabelCountTables
 from coordinator.store.labels import LabelTables
 from coordinator.store.leases import Lease
 from coordinator.store.promises import PromiseTables
@@ -20,7 +21,15 @@ from coordinator.store.scope import FIRST_CAMPAIGN
 from privacy.sealing.at_rest import KeySource
 
 
-class Store(EventTables, ExchangeTables, LabelTables, PromiseTables, BudgetTables, ArtifactTables):
+class Store(
+    EventTables,
+    ExchangeTables,
+    LabelTables,
+    LabelCountTables,
+    PromiseTables,
+    BudgetTables,
+    ArtifactTables,
+):
     """One campaign's tables. What belongs together is written inside `transaction`."""
 
     def guarded_by(self, lease: Lease) -> "Store":

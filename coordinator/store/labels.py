@@ -106,7 +106,8 @@ _PRICED = select(
     func.count().label("count"), func.coalesce(func.sum(annotation.c.price), 0).label("price")
 ).where(of(annotation))
 _PAID = _PRICED.where(of(annotation, "counted"))
-_COUNTED = select(func.count().label("count")).where(of(label, "counted"))
+# an answer that fits no class is paid, and is no label that anybody is sent
+_COUNTED = select(func.count().label("count")).where(of(label, "counted"), label.c.label >= 0)
 _LABELS = (
     select(label, candidate.c.round, candidate.c.device)
     .select_from(
@@ -124,7 +125,7 @@ _TO_DELIVER = (
     .where(of(label))
     .order_by(label.c.item)
 )
-_UNSENT = _TO_DELIVER.where(label.c.sent.is_(None))
+_UNSENT = _TO_DELIVER.where(label.c.sent.is_(None), label.c.label >= 0)
 _SENT = _TO_DELIVER.where(of(label, "sent"))
 _MARK_SENT = update(label).where(of(label, "item"))
 _MARK_DELIVERED = update(label).where(of(label, "item")).values(delivered=True)

@@ -67,6 +67,16 @@ def test_rewards_come_in_any_order_or_never() -> None:
     assert not bandit.given_up("1").given_up("2").waiting
 
 
+def test_a_play_that_somebody_chose_is_rewarded_like_one_of_its_own() -> None:
+    mine, _ = Bandit.over("a", "b").choose("1", np.random.default_rng(0))
+    arm = mine.waiting["1"]
+    told = Bandit.over("a", "b").waiting_for("1", arm)
+    assert told == mine
+    assert told.rewarded("1", 2.0) == mine.rewarded("1", 2.0)
+    with pytest.raises(InputError):
+        told.waiting_for("2", "c")
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     bandit, _ = Bandit.over("a").choose("1", np.random.default_rng(0))
     with pytest.raises(InputError, match="no play"):

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldvote.errors import InputError, ShapeError
-from strategies.stopping import StoppingRule, gain_per_thousand, kappa
+from strategies.stopping import (
+    StoppingRule,
+    gain_of_counts,
+    gain_per_thousand,
+    kappa,
+    surely_reached,
+)
 
 RNG = np.random.default_rng
 
@@ -44,6 +50,48 @@ def test_the_interval_covers_the_gain_as_often_as_it_says() -> None:
         assert gain.low <= gain.per_thousand <= gain.high
     # 190 of 200 are expected, with a standard deviation of 3
     assert covered >= 178
+
+
+def test_counts_say_the_same_as_the_items_they_count() -> None:
+    rng = np.random.default_rng(3)
+    chosen, drawn = rng.random(400) < 0.8, rng.random(400) < 0.6
+    whole = gain_per_thousand(chosen, drawn, labels=50, rng=np.random.default_rng(1))
+    counts = {
+        "better": int((chosen & ~drawn).sum()),
+        "worse": int((drawn & ~chosen).sum()),
+        "items": 400,
+    }
+    assert gain_of_counts(**counts, labels=50, rng=np.random.default_rng(1)) == whole
+    assert whole.per_thousand == pytest.approx((chosen.mean() - drawn.mean()) * 20)
+    assert whole.low < whole.per_thousand < whole.high
+
+
+def test_two_heads_that_agree_on_a_few_items_are_not_surely_alike() -> None:
+    gain = gain_of_counts(better=0, worse=0, items=5, labels=10, rng=np.random.default_rng(0))
+    assert gain.low < 0 < gain.high
+    assert not gain.surely_below(0.01)
+
+
+def test_a_target_is_reached_as_surely_as_the_interval_says() -> None:
+    rng, truth, target = np.random.default_rng(4), 0.85, 0.85
+    wrongly = sum(surely_reached(int(rng.binomial(300, truth)), 300, target) for _ in range(2000))
+    assert wrongly <= 80  # 2.5 % of 2,000, and five standard errors
+    assert surely_reached(300, 300, 0.98)
+    assert not surely_reached(3, 3, 0.98)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"better": 1, "worse": 1, "items": 1, "labels": 1},
+        {"better": -1, "worse": 0, "items": 1, "labels": 1},
+        {"better": 0, "worse": 0, "items": 0, "labels": 1},
+        {"better": 0, "worse": 0, "items": 1, "labels": 0},
+    ],
+)
+def test_counts_that_cannot_be_are_refused(counts: dict[str, int]) -> None:
+    with pytest.raises(InputError):
+        gain_of_counts(**counts, rng=np.random.default_rng(0))
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -152,7 +152,7 @@ def test_a_wrong_key_is_asked_again(wrong: str) -> None:
     said: list[str] = []
     asked = TerminalAnnotator(("no", "yes"), total=1, ask=script(wrong, "1"), say=said.append)
     assert asked.answer(item()) == 1
-    assert said[-1] == "type 0 to 1, s or q"
+    assert said[-1] == "type 0 to 1, n, s or q"
 
 
 def test_more_than_ten_classes_have_keys_of_two_digits() -> None:

@@ -1,0 +1,36 @@
+"""Which items were counted as new, and in which round: small, and kept with the pool."""
+
+import json
+from collections.abc import Sequence
+
+from edge.pool import Pool
+from fieldvote.errors import StoreError
+
+_WINDOWS = "sums in windows of "  # and a family; a purge of items deletes it, as it does their sums
+_KEPT = 64  # windows; of older ones only where the last of them ended is known
+
+
+def windows(pool: Pool) -> list[tuple[int, int]]:
+    """Return the round of each window and the position after its last item, oldest first.
+
+    Raises:
+        StoreError: the note was changed: which items were counted is not known any more.
+    """
+    note = pool.note(_name(pool))
+    if note is None:
+        return []
+    try:
+        return [(int(number), int(end)) for number, end in json.loads(note)]
+    except (ValueError, TypeError, RecursionError) as err:
+        raise StoreError("a note of counted items cannot be read; restore a backup") from err
+
+
+def enter_window(pool: Pool, number: int, positions: Sequence[int]) -> None:
+    """Remember that items up to the last of these were counted in a round."""
+    seen = [*windows(pool), (number, int(max(positions)) + 1)]
+    pool.keep_note(_name(pool), json.dumps(seen[-_KEPT:], separators=(",", ":")).encode())
+
+
+def _name(pool: Pool) -> str:
+    """Return what the note is called: another family of tasks counts its items anew."""
+    return _WINDOWS + (pool.note("task family") or b"").decode()
