@@ -25,6 +25,7 @@ from coordinator.rounds.events import Abandoned, Evaluated, Quarantined, Refused
 from coordinator.rounds.gate import right_of
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.scheduler import Progress, Scheduler
+from coordinator.secured import secured
 from coordinator.service import CoordinatorSettings, check_task, open_store
 from coordinator.store.campaign import Store
 from coordinator.store.leases import Lease
@@ -84,6 +85,7 @@ def drive(
                 now_s=_seconds_of(clock),
                 say=pulse,
             )
+            admission = _admission(settings, store, pulse)
             if courier:
                 delivery = Delivery(parcel, courier, pulse.aside)
             scheduler = Scheduler(
@@ -95,11 +97,17 @@ def drive(
                         store,
                         shapes_of(task),
                         earlier=Ledger(store, task),
-                        admission=_admission(settings, store, pulse),
+                        admission=admission,
                     ),
                     shelf=Shelf(store),
                     labeling=Elsewhere(),
-                    transport=transport,
+                    transport=secured(
+                        transport,
+                        store,
+                        task.policy.cohort,
+                        now=clock.now,
+                        admits=admission.holds if admission else lambda _: True,
+                    ),
                     answers_wait_s=settings.answers_wait_s,
                     clock=clock,
                     keys=keys,

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.admission import Admission
+from coordinator.arrivals import ArrivalSums
 from coordinator.plausible import (
     KEY_BYTES,
+    MOST_ITEMS,
     can_be_sealed_to,
     can_survey,
     can_teach,
@@ -38,6 +40,7 @@ from fieldvote.records import (
     SurveyReply,
 )
 from fieldvote.releases import TrialReply
+from fieldvote.summed_fields import COHORT
 from privacy.sealing.context import Purpose, Scope
 from privacy.sealing.envelope import check_envelope
 
@@ -129,8 +132,19 @@ class Inbox(Readings):
                 astray(device)  # it takes part, and what it goes by may soon be over
         return met
 
-    def survey(self, round_number: int, replies: Mapping[DeviceId, bytes]) -> tuple[int, int]:
-        """Add sums and keep offers. Return how many replies and offers were new."""
+    def survey(
+        self,
+        round_number: int,
+        replies: Mapping[DeviceId, bytes],
+        arrivals: ArrivalSums | None = None,
+    ) -> tuple[int, int]:
+        """Add sums and keep offers. Return how many replies and offers were new.
+
+        Args:
+            round_number: The round that surveys.
+            replies: What came back.
+            arrivals: Where histograms of new items are added up; None where nobody watches.
+        """
         counted, kept = 0, list[StoredOffer]()
         sums: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
         came = {d: self._decode(blob, SurveyReply) for d, blob in sorted(replies.items())}
@@ -151,6 +165,10 @@ class Inbox(Readings):
                 continue
             if not self._store.admit(message_name(round_number, SURVEY, device)):
                 continue
+            if arrivals is not None and arrivals.holds(reply.arrivals):
+                sums.setdefault(("", arrivals.name), []).append(reply.arrivals)
+            elif arrivals is not None and len(reply.arrivals):
+                self.dropped["histograms that do not fit"] += 1  # of another release, or made up
             for name, vector in (
                 (VOTES, reply.votes),
                 (BEYOND, reply.renewed),
@@ -264,8 +282,9 @@ class Inbox(Readings):
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
             items = sent.get(device, [])
+            most = MOST_ITEMS if device == COHORT else len(items)
             shapes = self._shapes_of(reply.task)
-            if shapes is None or not can_teach(reply, shapes, len(items), width):
+            if shapes is None or not can_teach(reply, shapes, most, width):
                 self.dropped["another task" if shapes is None else "does not fit"] += 1
                 continue
             if not self._store.admit(message_name(round_number, ANSWERS, device)):
@@ -321,6 +340,8 @@ class Inbox(Readings):
                 continue
             if not fits(reply):
                 self.dropped["does not fit"] += 1
-            elif self._store.admit(message_name(number, TRIAL, device)):
+            elif self._store.admit(message_name(number, TRIAL, device)) and (
+                reply.items or not reply.task  # else what it says is in the cohort's sum
+            ):
                 came.append(reply)
         return came

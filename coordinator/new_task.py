@@ -193,6 +193,10 @@ offers = 64                 # items named in one survey, by a random id and with
 [rounds]
 random_share = 0.1          # labels spent on random items: what choosing is measured against
 price = 0.05                # of one answer, in your currency
+
+[cohort]                    # over whom sums are made
+sums = "plain"              # "secure": only over least_cohort devices, and no device tells its own
+least_cohort = 10
 """
 
 _TABULAR_TASK = """\
@@ -269,4 +273,8 @@ offers = 64                 # items named in one survey, by a random id and with
 [rounds]
 random_share = 0.1          # labels spent on random items: what choosing is measured against
 price = 0.05                # of one answer, in your currency
+
+[cohort]                    # over whom sums are made
+sums = "plain"              # "secure": only over least_cohort devices, and no device tells its own
+least_cohort = 10
 """

@@ -124,8 +124,13 @@ def can_survey(reply: SurveyReply, shapes: Shapes, *, moments: int, sketch: int)
 
 
 def can_teach(reply: AnswersReply, shapes: Shapes, answers: int, width: int) -> bool:
-    """Return whether a device that was sent so many answers can have sent these sums."""
+    """Return whether a device that was sent so many answers can have sent these sums.
+
+    One whose sums are made under masks adds none in its own reply.
+    """
     length = sketch_length(width)
+    if not (reply.renewed or any(map(len, (reply.anchors, reply.labeled, reply.voted)))):
+        return True
     return (
         answers > 0
         and 0 <= reply.renewed <= MOST_ITEMS
@@ -149,12 +154,12 @@ def can_try(reply: TrialReply, *, task: str, functions: int, brought: int, class
     """
     vectors = (reply.seen, reply.votes, reply.anchors, reply.errors, reply.micros)
     if not reply.items:
-        return not reply.task and not any(len(vector) for vector in vectors)
+        return reply.task in ("", task) and not any(len(vector) for vector in vectors)
     votes = int(new_votes(functions, brought, classes=classes).sum())
     anchors = int(new_anchors(functions, brought, classes=classes).sum())
     most = reply.items
     return (
-        0 < most <= MOST_ITEMS
+        0 < reply.told <= most <= MOST_ITEMS
         and reply.task == task
         and are_counts(reply.seen, brought, most=most)
         and are_counts(reply.votes, votes, most=most)

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.plausible import MOST_FINE, MOST_ITEMS, Shapes, are_counts
+from fieldvote.comparing import CompareReply
 from fieldvote.errors import InputError
 from fieldvote.heads import EvaluateReply, GradientReply, VotesReply
+from fieldvote.recasting import RecastReply
 from fieldvote.records import DeviceId, decode
+from fieldvote.summed_fields import COHORT
+from fieldvote.traces import TraceReply
 
 Kind = TypeVar("Kind")
 
@@ -67,20 +71,84 @@ class Readings:
                 self.dropped["does not fit"] += 1
         return vectors
 
+    def traces(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        fits: Callable[[NDArray[np.int64]], bool],
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of one exchange about who taught a head; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, TraceReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and fits(reply.sums):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
+    def comparisons(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        fits: Callable[[NDArray[np.int64]], bool],
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of one exchange about two shadow heads; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, CompareReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and fits(reply.sums):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
+    def recasts(
+        self,
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        *,
+        fits: Callable[[NDArray[np.int64]], bool],
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of one exchange about other inputs; nothing is stored."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, RecastReply)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and fits(reply.sums):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
+
     def confusion(
         self, round_number: int, replies: Mapping[DeviceId, bytes]
     ) -> dict[DeviceId, NDArray[np.int64]]:
-        """Return confusion counts by device. Each of shape (k, k)."""
+        """Return confusion counts by device, each of shape (k, k).
+
+        A cohort's are of its held-out devices, then of the random arm of the others: (2 k, k).
+        """
         k = self._shapes.classes
         counts = {}
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, EvaluateReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
-            if not are_counts(reply.confusion, k * k, most=MOST_ITEMS):
+            rows = 2 * k if device == COHORT else k
+            if not are_counts(reply.confusion, rows * k, most=MOST_ITEMS):
                 self.dropped["does not fit"] += 1
                 continue
-            counts[device] = reply.confusion.reshape(k, k)
+            counts[device] = reply.confusion.reshape(rows, k)
         return counts
 
     def _is_of(self, expected: int, got: int) -> bool:

@@ -1,5 +1,6 @@
 """A deployed coordinator: its settings, its store, and where its campaign stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +9,14 @@ from coordinator.admission import EnrolmentSettings
 from coordinator.flower_settings import FlowerSettings, is_loopback
 from coordinator.keys.online import online_keys
 from coordinator.keys.online_settings import KeySettings
+from coordinator.models.asking import INQUIRY
 from coordinator.releases.asking import is_busy, newest_of, releases_of
-from coordinator.releases.tasks import TASK, is_of
+from coordinator.releases.tasks import TASK, current_task, is_of
+from coordinator.rounds.allocation import check_classes
 from coordinator.rounds.campaign import load_state
+from coordinator.rounds.commands import COMMAND
+from coordinator.rounds.private_budget import privacy_rows
+from coordinator.rounds.steering_view import steering_rows, suggestion_rows
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.database import Database
@@ -129,8 +135,9 @@ def check_task(settings: CoordinatorSettings, task: Task) -> None:
     was promoted may be driven from its own folder, or from that of the task before it.
 
     Raises:
-        InputError: the campaign is about another task.
+        InputError: the campaign is about another task, or has a quota for a class it does not know.
     """
+    check_classes(settings.campaign, task.classes)
     store = open_store(settings, make=True)
     try:
         with store.transaction():
@@ -148,33 +155,59 @@ def check_task(settings: CoordinatorSettings, task: Task) -> None:
 
 
 def status_of(config: Path) -> dict[str, str | int | float]:
-    """Return where a campaign stands."""
+    """Return where a campaign stands; of one not begun, what its privacy policy buys and costs."""
     settings = CoordinatorSettings.load(config)
-    store = open_store(settings)
+    try:
+        store = open_store(settings)
+    except InputError:
+        if not Task.load(Path(settings.task)).policy.privacy.on:
+            raise
+        name, said = settings.campaign.name, _sums(settings, 0, 0)
+        return {"campaign": name, "phase": "not begun", **said}
     try:
         _, campaign = load_state(store)
         state = campaign.newest
         answers, cost = store.paid()
         devices = store.devices().values()
+        training = sum(not device.evaluates for device in devices)
         releases = releases_of(store)
         return {
             "campaign": settings.campaign.name,
             "round": state.number,
             "phase": state.phase.value,
-            "training_devices": sum(not device.evaluates for device in devices),
+            "training_devices": training,
             "evaluating_devices": sum(device.evaluates for device in devices),
             "waiting_for_an_answer": len(store.queue()),
             "labels": answers,
             "cost": round(cost, 2),
             "model": campaign.model,
             "served": campaign.served,
+            **steering_rows(campaign),
+            **_suggested(settings, store),
             **({"task": about[:12]} if (about := store.note(TASK)) else {}),
             **{f"release_{n}": it.phase.value for n, it in releases.items() if not it.over},
-            "sums": "exact sums",
+            **_sums(settings, campaign.last, training),
             **_signature_rows(settings, store),
         }
     finally:
         store.close()
+
+
+def _sums(settings: CoordinatorSettings, rounds: int, devices: int) -> dict[str, str]:
+    """Return what sums are under the policy of the task that is installed, and who sees whose."""
+    task = Task.load(Path(settings.task))
+    if not task.policy.privacy.on:
+        return {"sums": task.policy.cohort.in_words(noised=False)}
+    return privacy_rows(task, rounds=rounds, devices=devices)
+
+
+def _suggested(settings: CoordinatorSettings, store: Store) -> Mapping[str, str | int | float]:
+    """Return which items may be a class of their own."""
+
+    def classes() -> tuple[str, ...]:
+        return current_task(store, Task.load(Path(settings.task))).classes
+
+    return suggestion_rows(store, settings.campaign.drift.alike, classes)
 
 
 def _signature_rows(settings: CoordinatorSettings, store: Store) -> dict[str, str]:
@@ -199,11 +232,13 @@ def _signature_rows(settings: CoordinatorSettings, store: Store) -> dict[str, st
 
 
 def is_finished(settings: CoordinatorSettings) -> bool:
-    """Return whether the campaign has turned its last round, and no release is under way."""
+    """Return whether the campaign has turned its last round, and nothing is asked or under way."""
     store = open_store(settings, make=True)
     try:
         _, campaign = load_state(store)
-        over = campaign.last >= settings.rounds and not campaign.open
+        last = campaign.last >= settings.rounds or bool(campaign.steering.stopped)
+        asked = any(row.kind in (COMMAND, INQUIRY) for row in store.owed())
+        over = last and not campaign.open and not asked
         return over and not is_busy(store, newest_of(releases_of(store)))
     finally:
         store.close()

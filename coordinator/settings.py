@@ -4,6 +4,17 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
+from coordinator.deep_settings import DeepSettings
+from coordinator.governance_settings import InfluenceSettings, RetentionSettings
+from coordinator.recipe_settings import RecipeSettings
+from coordinator.steering_settings import (
+    AllocationSettings,
+    CapacitySettings,
+    DriftSettings,
+    GainSettings,
+    StopSettings,
+)
+from coordinator.teaching_settings import TeachingSettings
 from fieldvote.errors import SettingsError
 
 
@@ -18,6 +29,7 @@ class InputSettings:
         recentre: Share of a device's own mean that is taken out, 0 to 1.
         fourier: Number of random Fourier features.
         bandwidth_share: Kernel width relative to the distance of two random items.
+        smooth: How far an item is moved to its nearest neighbours on its device, 0 to 1.
     """
 
     whiten: float | None = None
@@ -25,6 +37,7 @@ class InputSettings:
     recentre: float = 0.0
     fourier: int = 0
     bandwidth_share: float = 0.5
+    smooth: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +84,17 @@ class BudgetSettings:
         labels: Answers that may be paid.
         money: What they may cost, in the campaign's currency.
         size_bytes: Bytes of requests and replies, as they are before Flower wraps them.
+        minutes: Annotators' minutes, measured where they answer one item after the other.
     """
 
     labels: int | None = None
     money: float | None = None
     size_bytes: int | None = None
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse debts."""
-        for name in ("labels", "money", "size_bytes"):
+        for name in ("labels", "money", "size_bytes", "minutes"):
             limit = getattr(self, name)
             if limit is not None and limit < 0:
                 raise SettingsError(f"budget.{name}: expected 0 or more, got {limit}")
@@ -197,15 +212,16 @@ class CampaignSettings:
     Attributes:
         name: What it is called in files and reports.
         seed: Names every random decision of the coordinator.
-        strategy: Key of ACQUISITIONS, or "fleet".
+        strategy: Key of ACQUISITIONS, "fleet", or "auto", which learns by what rounds have brought.
         surveyed_share: Share of the training devices surveyed in a round.
         labels_per_device: Labels a round may buy, per surveyed device.
         offers: Ranked offers a device may make in a round.
         random_share: Share of a round's labels picked at random; half of them only evaluate.
         price: Price of one answer, in the campaign's currency.
-        learner: "summed" solves the head from sums; "averaged" averages local heads.
+        learner: "summed" solves the head from sums; "averaged" averages local heads; "deep" trains
+            the task's own network on the devices.
         exchanges: Gradient exchanges a round may use.
-        epochs: Local epochs per exchange, with "averaged".
+        epochs: Local epochs per exchange, with "averaged" and "deep".
         l2: Strength of the head's L2 penalty, in units of one label.
         vote_weight: Weight of all voted items together, in units of one label; 0 leaves votes out.
         vote_exchanges: How often devices may be asked what their votes say under the label model,
@@ -217,6 +233,20 @@ class CampaignSettings:
         rollout: How a new head reaches the devices.
         labeling: When answers are a label.
         releases: How new labeling functions are tried.
+        deep: How the task's own network is trained, with "deep".
+        teaching: How sure a label must be to teach how deep.
+        influence: How far it is traced which function taught a head what.
+        retention: What becomes of what was known when functions change.
+        drift: When new items are taken to be unlike those before.
+        gain: How often choosing is compared with picking at random.
+        stop: When a campaign ends.
+        capacity: How many answers people can give.
+        allocation: How a round's labels are shared out over classes and devices.
+        recipes: Which inputs are tried, and when.
+        robust: How heads that devices trained are combined, with "averaged" and without secure
+            sums; "mean" weighs each by its labels, and one device may move it anywhere. Of the
+            others, "multi_krum" costs least.
+        lying_share: Part of the devices that the other rules take for liars.
     """
 
     name: str
@@ -227,7 +257,7 @@ class CampaignSettings:
     offers: int = 16
     random_share: float = 0.1
     price: float = 0.05
-    learner: Literal["summed", "averaged"] = "summed"
+    learner: Literal["summed", "averaged", "deep"] = "summed"
     exchanges: int = 8
     epochs: int = 5
     l2: float = 1.0
@@ -240,11 +270,30 @@ class CampaignSettings:
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     labeling: LabelingSettings = field(default_factory=LabelingSettings)
     releases: ReleaseSettings = field(default_factory=ReleaseSettings)
+    deep: DeepSettings = field(default_factory=DeepSettings)
+    teaching: TeachingSettings = field(default_factory=TeachingSettings)
+    influence: InfluenceSettings = field(default_factory=InfluenceSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
+    gain: GainSettings = field(default_factory=GainSettings)
+    stop: StopSettings = field(default_factory=StopSettings)
+    capacity: CapacitySettings = field(default_factory=CapacitySettings)
+    allocation: AllocationSettings = field(default_factory=AllocationSettings)
+    recipes: RecipeSettings = field(default_factory=RecipeSettings)
+    robust: Literal["mean", "median", "trimmed_mean", "krum", "multi_krum"] = "mean"
+    lying_share: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse a campaign that could never learn."""
+        if not 0.0 <= self.lying_share < 0.5:
+            raise SettingsError(f"lying_share: expected 0 to below 0.5, got {self.lying_share}")
         if self.vote_exchanges < 0:
             raise SettingsError(f"vote_exchanges: expected 0 or more, got {self.vote_exchanges}")
+        if self.strategy == "auto" and not self.random_share > 0:
+            raise SettingsError(
+                "random_share: expected above 0: without a random arm 'auto' learns by items that"
+                " strategies picked"
+            )
         if self.learner == "summed" and self.exchanges < 2:
             raise SettingsError(
                 f"exchanges: expected 2 or more, got {self.exchanges}: the first gradient only"

@@ -12,6 +12,8 @@ Rules it keeps:
 - What is asked of another task than the one that is installed is refused; a survey or answers of a
   release before it are met as the installed one can, and the reply says which that is.
 - Bad requests change nothing.
+- Where the policy hides records, what is summed is paid for and noised: see :mod:`edge.private`.
+- Where the policy asks for secure sums, no sum leaves on its own: see :mod:`edge.summing`.
 - Who the owner is, and what is news of that, is for :mod:`edge.trust` to say. While nothing good
   says that this task is the newest, only that news and a newer task are listened to.
 """
@@ -24,16 +26,27 @@ from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts as AgentParts  # whoever makes an agent makes these
 from edge.answering import take_answers
+from edge.comparing import compare
+from edge.deep_teaching import check_servable
+from edge.entering import nothing
 from edge.holdings import Holdings
+from edge.influence import trace
+from edge.private import release_noised
+from edge.private_door import check_asked, without_sums
+from edge.recasting import recast
 from edge.serving_head import served_by as served_by  # whoever asks an agent asks this
 from edge.serving_head import take_up
 from edge.shadow import try_release
 from edge.shipping import ship_granted
+from edge.summing import SECURE, SecureSums, question_of
 from edge.surveying import survey
 from edge.teaching import evaluate, gradient, tell_of_votes
+from fieldvote.comparing import CompareRequest
 from fieldvote.delivery import BundleRequest
 from fieldvote.errors import RefusalError, WireError
 from fieldvote.heads import EvaluateRequest, GradientRequest, ServeRequest, VotesRequest
+from fieldvote.private import PrivateRequest
+from fieldvote.recasting import RecastRequest
 from fieldvote.records import (
     REQUESTS,
     AnswersRequest,
@@ -46,9 +59,21 @@ from fieldvote.records import (
     decode,
 )
 from fieldvote.releases import TrialRequest
+from fieldvote.traces import TraceRequest
 
-_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest, TrialRequest)
-_EVALUATING = (HelloRequest, EvaluateRequest, ServeRequest, BundleRequest)
+_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest, TrialRequest, *SECURE)
+_EVALUATING = (
+    HelloRequest,
+    EvaluateRequest,
+    PrivateRequest,
+    ServeRequest,
+    BundleRequest,
+    TraceRequest,
+    CompareRequest,
+    *SECURE,
+)
+# what holds no sums, or holds them under masks
+_ALONE = (HelloRequest, CollectRequest, ServeRequest, BundleRequest, *SECURE)
 
 
 class Agent:
@@ -58,6 +83,7 @@ class Agent:
         """Score and vote on the whole pool once."""
         self._parts = parts
         self._held = Holdings.of(parts)
+        self._sums = SecureSums(self._held, self._answer)
 
     @property
     def votes(self) -> NDArray[np.int8]:
@@ -77,10 +103,18 @@ class Agent:
         if trust and not about_owner and (reason := trust.staleness()):
             # who holds news back must not be able to keep this device at work
             raise RefusalError(f"no round without the owner's word: {reason}")
-        if self._parts.evaluates and not isinstance(message, _EVALUATING):
+        asked = question_of(message)
+        check_asked(self._parts.task.policy.privacy, asked)
+        judges = isinstance(asked, VotesRequest) and asked.about == "pseudo"
+        if self._parts.evaluates and not (judges or isinstance(asked, _EVALUATING)):
             raise RefusalError("this device only evaluates: it is neither surveyed nor trained on")
+        if self._parts.task.policy.cohort.secure and not isinstance(message, _ALONE):
+            raise RefusalError("the policy asks for secure sums: this device tells none of its own")
+        self._take_in()
         if not isinstance(message, _CHANGING):
             return self._parts.outbox.release(self._read(message))
+        if isinstance(message, SECURE):
+            return self._sum(message, request)
         name = blake2b(request, digest_size=16).digest()
         known = self._parts.pool.recall(name)
         if known is not None:
@@ -91,6 +125,12 @@ class Agent:
             change()
             self._parts.pool.remember(name, blob)
         return blob
+
+    def _take_in(self) -> None:
+        """Score and vote on what came to the pool since the last look."""
+        if len(self._parts.pool) > len(self._held.ids):
+            self._held = self._held.grown()
+            self._sums = SecureSums(self._held, self._answer)
 
     def _read(self, message: Request) -> Reply:
         """Answer a request that leaves the pool as it is."""
@@ -105,23 +145,55 @@ class Agent:
                 return evaluate(self._held, message)
             case VotesRequest():
                 return tell_of_votes(self._held, message)
+            case PrivateRequest():
+                return release_noised(self._held, message)
+            case TraceRequest():
+                return trace(self._held, message)
+            case RecastRequest():
+                return recast(self._held, message)
+            case CompareRequest():
+                return compare(self._held, message)
             case BundleRequest() if self._parts.arrive:
                 return self._parts.arrive(message)
             case _:
                 raise WireError(f"{type(message).__name__} is not answered here")
 
+    def _sum(self, message: Request, request: bytes) -> bytes:
+        """Return the reply to a leg of a sum; the last of each kind is said again as it was."""
+        known = self._sums.recall(message, request)
+        if known is not None:
+            return known
+        leaving = self._sums.work(message)
+        blob = self._parts.outbox.release(leaving.reply, carries=leaving.carries)
+        with self._parts.pool.changing():
+            leaving.change()
+            self._sums.remember(message, request, blob)
+        return blob
+
+    def _answer(self, message: Request) -> tuple[Reply, Callable[[], None]]:
+        """Answer any request, and say what it changes."""
+        if isinstance(message, _CHANGING):
+            reply, change = self._work(message)
+        else:
+            reply, change = self._read(message), nothing
+        self._parts.outbox.check(reply)  # before anything of it is put under masks
+        return reply, change
+
     def _work(self, message: Request) -> tuple[Reply, Callable[[], None]]:
         """Answer a request, and say what it changes once the reply may leave."""
         match message:
             case SurveyRequest():
-                return survey(self._held, message)
+                surveyed, remember = survey(self._held, message)
+                return without_sums(self._parts.task.policy.privacy, surveyed), remember
             case CollectRequest():
                 return ship_granted(self._parts, self._held.positions, message)
             case AnswersRequest():
-                return take_answers(self._held, message)
+                taken, remember = take_answers(self._held, message)
+                return without_sums(self._parts.task.policy.privacy, taken), remember
             case ServeRequest():
                 if self._parts.trust:
                     self._parts.trust.check_order(message, self._parts.task.family)
+                check_servable(self._held, message)
                 return take_up(self._parts.pool, message)
             case TrialRequest():
                 self._held.check_task(message.task)
@@ -133,10 +205,11 @@ class Agent:
         task, show = self._parts.task.digest, self._parts.show
         certificate, proof = show(message, task) if show else (b"", b"")
         trust = self._parts.trust
+        counted = not self._parts.task.policy.privacy.on  # an exact count of records is a sum too
         return HelloReply(
             task=task,
             evaluates=self._parts.evaluates,
-            items=len(self._held.ids),
+            items=len(self._held.ids) if counted else 0,
             signing_key=self._parts.outbox.signing_key,
             sealing_key=self._parts.sealing_key.public,
             certificate=certificate,

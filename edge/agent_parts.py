@@ -11,6 +11,7 @@ from edge.labeling import CompiledFunctions
 from edge.outbox import Outbox
 from edge.pool import Pool
 from edge.scorer import Scorer
+from edge.secure_means import SecureMeans
 from edge.trust import Trust
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.records import HelloRequest
@@ -43,6 +44,7 @@ class AgentParts:
             who it is, and the task it has; None where it is not enrolled.
         pins: The Python functions that may run here, also in a trial: entry point and digest.
         clock_s: What functions are timed by; it only goes forward.
+        secure: What sums under masks are made with; None takes no part in any.
     """
 
     task: Task
@@ -62,3 +64,4 @@ class AgentParts:
     pins: Mapping[str, str] = field(default_factory=dict)
     clock_s: Callable[[], float] = time.perf_counter
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    secure: SecureMeans | None = None

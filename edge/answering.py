@@ -1,6 +1,6 @@
 """Taking in the answers people gave: from the desk, to this device, each once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts
 from edge.delta import anchor_delta
+from edge.entering import VOTED_SUMS, Change, Entering
 from edge.holdings import Holdings
 from edge.pool import Pool
-from edge.sums import enter, released
+from edge.released import Released
+from edge.sums import released
 from fieldvote.errors import SealError, WireError
 from fieldvote.records import Answer, AnswersReply, AnswersRequest, decode
 from privacy.sealing.context import Purpose, Scope
@@ -89,9 +91,15 @@ def _open(parts: AgentParts, envelope: bytes) -> Opened:
 
 
 def take_answers(
-    held: Holdings, message: AnswersRequest
-) -> tuple[AnswersReply, Callable[[], None]]:
-    """Return what new answers add to the sums, and what the pool is to remember of them."""
+    held: Holdings, message: AnswersRequest, *, owed: bool = False
+) -> tuple[AnswersReply, Change]:
+    """Return what new answers add to the sums, and what the pool is to remember of them.
+
+    Args:
+        held: The pool.
+        message: The answers.
+        owed: Whether answers that came before and are in no sum yet are added: their sum was lost.
+    """
     held.check_task(message.task)
     pool, task, votes = held.parts.pool, held.parts.task, held.votes
     arms, known = pool.column("arm"), pool.column("answer")
@@ -101,13 +109,15 @@ def take_answers(
         place = held.positions.get(answer.item, -1)
         if place >= 0 and arms[place] >= 0 and known[place] < 0:
             fresh.setdefault(place, answer.label)
-    places = np.array(list(fresh), dtype=np.int64)
-    labels = np.array(list(fresh.values()), dtype=np.int64)
+    groups = {s: at[known[at] >= 0] for s, at in released(pool, "anchored").items()}
+    waiting = groups.get(Released(), _NOTHING) if owed else _NOTHING
+    waiting = waiting[pool.column("answered_in")[waiting] >= 0]
+    places = np.concatenate([waiting, np.array(list(fresh), dtype=np.int64)])
+    labels = np.concatenate([known[waiting], np.array(list(fresh.values()), dtype=np.int64)])
     barred = held.held_out(arms)
     trains = ~barred[places]
-    first = pool.note("voted sums") is None
+    first = pool.note(VOTED_SUMS) is None and (not owed or bool(len(places) or (known >= 0).any()))
     voted = np.flatnonzero(held.voted & ~barred) if first else _NOTHING
-    groups = {s: at[known[at] >= 0] for s, at in released(pool, "anchored").items()}
     renewed, more = anchor_delta(groups, votes, known, task.versions, classes=held.classes)
     anchors = AnchorSummary.from_votes(votes[places], labels, classes=held.classes)
     reply = AnswersReply(
@@ -121,14 +131,16 @@ def take_answers(
         renewed=len(renewed),
     )
 
-    def change() -> None:
+    def remember() -> None:
         opened.remember(pool)
         for place, label in fresh.items():
             pool.answer(place, label, message.round)
-        enter(pool, np.concatenate([places, renewed]), task.versions, "anchored")
-        pool.keep_note("voted sums", b"sent")
 
-    return reply, change
+    counted = np.concatenate([places, renewed])
+    anchored = Entering(kind="anchored", versions=task.versions, places=counted)
+    sent = Entering(kind="voted", versions=(), places=_NOTHING)
+    entering = (anchored, sent) if first or not owed else (anchored,)
+    return reply, Change(pool=pool, at_once=remember, entering=entering)
 
 
 def _head_sums(

@@ -24,7 +24,7 @@ from edge.item_file import ItemFile, load_items
 from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.redaction import redaction_of
-from edge.scorer import Scorer
+from edge.scorer import Scorer, network_of
 from fieldvote.errors import InputError
 from fieldvote.functions import LabelingFunction
 from fieldvote.task import Task
@@ -117,6 +117,7 @@ def check_task(
     redaction_of(task)  # what could not be masked is said here, before a device refuses the task
     scorer, embedding = open_model(task, f"{folder}/{task.names.file}")
     check_golden(task, scorer)
+    network_of(task)  # a train step that no device would load is refused here
     compile_functions(task.functions, task.input, task.classes, pins=allowed)
     report = CheckReport(
         task=task.name,

@@ -23,15 +23,24 @@ from edge.outbox import Outbox, Recipient
 from edge.pool import ID_BYTES, Pool
 from edge.redaction import redaction_of
 from edge.scorer import scorer_of
+from edge.secure_means import secure_means
 from edge.settings import EdgeSettings
 from edge.shadow import proposed
+from edge.spending import limits_of, task_limits
 from edge.sums import Installed as Sums
 from edge.sums import adopt
 from edge.trust import Trust
 from fieldvote.custody import locked_in
-from fieldvote.errors import DataError, InputError, ShapeError, StoreError, TaskError
+from fieldvote.errors import (
+    DataError,
+    InputError,
+    SettingsError,
+    ShapeError,
+    StoreError,
+    TaskError,
+)
 from fieldvote.task import Task
-from privacy.dp import Ledger, Limits
+from privacy.dp import Ledger
 from privacy.sealing import SealingKey, SigningKey
 
 POOL_FILE = "pool.sqlite"
@@ -91,13 +100,14 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
             fill(pool, Path(settings.items), task, evaluates=settings.evaluates)
         ledger = ledger_of(pool, task)
         redactor, vocabulary = redaction_of(task)
+        signer = SigningKey.from_bytes(_secret(folder / "signing.key", 32))
         outbox = Outbox(
             task,
             ledger=ledger,
             redactor=redactor,
             vocabulary=vocabulary,
             incidents=Incidents(pool),
-            signer=SigningKey.from_bytes(_secret(folder / "signing.key", 32)),
+            signer=signer,
             recipient=Recipient(labeling_keys=settings.recipients, now=lambda: datetime.now(UTC)),
         )
         arrivals = Arrivals(
@@ -134,6 +144,7 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
                 propose=lambda request: proposed(files, request, trust=trust),
                 trust=trust,
                 show=credential.show if (credential := Credential.of(settings)) else None,
+                secure=secure_means(signer, trust, _directory(settings)),
             )
         )
         # last, when nothing of the task can fail any more
@@ -167,6 +178,21 @@ def trust_of(settings: EdgeSettings, pool: Pool, now_s: Callable[[], float]) -> 
         SignatureError: it is no root.
     """
     return Trust.load(pool, Path(settings.root), now_s) if settings.root else None
+
+
+def _directory(settings: EdgeSettings) -> bytes | None:
+    """Return the fleet's directory where the settings name one.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if not settings.directory:
+        return None
+    try:
+        return Path(settings.directory).read_bytes()
+    except OSError as err:
+        where = settings.directory
+        raise SettingsError(f"directory: {where}: cannot be read ({err.strerror or err})") from err
 
 
 def open_pool(settings: EdgeSettings) -> Pool:
@@ -210,16 +236,11 @@ def try_out(
 
 def ledger_of(pool: Pool, task: Task) -> Ledger:
     """Return the device's account, which lives in its pool."""
-    limits = task.policy.limits
-    return Ledger(
-        pool,
-        Limits(candidates=limits.candidates, size_bytes=limits.size_bytes),
-        lambda: datetime.now(UTC),
-    )
+    return Ledger(pool, limits_of(task), lambda: datetime.now(UTC), tasks=task_limits(task))
 
 
 def fill(pool: Pool, path: Path, task: Task, *, evaluates: bool) -> int:
-    """Fill an empty pool from a file, once in its life. Return how many items it got.
+    """Add the items of a file to a pool: at its first start, or later. Return how many it got.
 
     An item that neither may be shown nor summed is not taken: what is not there cannot leave.
 
@@ -246,7 +267,8 @@ def fill(pool: Pool, path: Path, task: Task, *, evaluates: bool) -> int:
             rights=[rights[place] for place in taken],
         )
         pool.keep_note(_FILLED, str(path).encode())
-        pool.keep_note(_BARRED, b"%d" % (len(rights) - len(taken)))
+        barred = barred_items(pool) + len(rights) - len(taken)
+        pool.keep_note(_BARRED, b"%d" % barred)
     return len(taken)
 
 

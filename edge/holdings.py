@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edge.agent_parts import AgentParts
 from edge.items import items_of, model_inputs
 from edge.learning.learner import Learner
+from edge.learning.views import SecondViews
 from edge.selection import for_evaluation
 from edge.sums import earlier_tasks
 from fieldvote.errors import InputError, RefusalError, ShapeError
@@ -24,6 +25,7 @@ class Holdings:
         positions: Where an id is.
         half: Which items are for evaluation only, if the random arm draws them. Shape (n,).
         learner: Their embeddings, and what a head makes of them.
+        views: Their second views.
         votes: Of the functions, -1 abstains. Shape (n, m). They stay on the device.
         voted: Which items have any. Shape (n,).
     """
@@ -33,6 +35,7 @@ class Holdings:
     positions: dict[bytes, int]
     half: NDArray[np.bool_]
     learner: Learner
+    views: SecondViews
     votes: NDArray[np.int8]
     voted: NDArray[np.bool_]
 
@@ -48,10 +51,14 @@ class Holdings:
         if not payloads:
             raise InputError("the pool is empty: add items before the agent takes part")
         classes = len(parts.task.classes)
-        scores = parts.scorer.score(model_inputs(payloads, parts.task.input))
+        seen = model_inputs(payloads, parts.task.input)
+        scores = parts.scorer.score(seen)
         if scores.probabilities.shape[1] != classes:
             raise ShapeError("probabilities", scores.probabilities.shape, ("n", classes))
         ids = parts.pool.ids()
+        views = SecondViews(
+            parts.pool.payloads, ids, task_input=parts.task.input, scorer=parts.scorer
+        )
         votes = parts.functions.vote(
             items_of(payloads, parts.task.input, scores.probabilities.astype(np.float64))
         )
@@ -60,7 +67,51 @@ class Holdings:
             ids=ids,
             positions={item: place for place, item in enumerate(ids)},
             half=np.array([for_evaluation(item) for item in ids], dtype=np.bool_),
-            learner=Learner(scores.embeddings, classes=classes),
+            learner=Learner(
+                scores.embeddings,
+                classes=classes,
+                second=lambda: views.embeddings,
+                network=parts.scorer.network,
+                seen=None if parts.scorer.network is None else seen,
+            ),
+            views=views,
+            votes=votes,
+            voted=np.asarray((votes >= 0).any(axis=1)),
+        )
+
+    def grown(self) -> "Holdings":
+        """Return what is held once items that came since are scored and voted on too.
+
+        Raises:
+            ShapeError: the model's outputs are not of the task's classes.
+        """
+        parts, start = self.parts, len(self.ids)
+        payloads, ids = parts.pool.payloads(start), parts.pool.ids()
+        if not payloads:
+            return self
+        seen = model_inputs(payloads, parts.task.input)
+        scores = parts.scorer.score(seen)
+        if scores.probabilities.shape[1] != self.classes:
+            raise ShapeError("probabilities", scores.probabilities.shape, ("n", self.classes))
+        votes = parts.functions.vote(
+            items_of(payloads, parts.task.input, scores.probabilities.astype(np.float64))
+        )
+        views = SecondViews(
+            parts.pool.payloads, ids, task_input=parts.task.input, scorer=parts.scorer
+        )
+        half = np.array([for_evaluation(item) for item in ids[start:]], dtype=np.bool_)
+        votes = np.concatenate([self.votes, votes])
+        return Holdings(
+            parts=parts,
+            ids=ids,
+            positions={item: place for place, item in enumerate(ids)},
+            half=np.concatenate([self.half, half]),
+            learner=self.learner.grown(
+                scores.embeddings,
+                second=lambda: views.embeddings,
+                seen=None if parts.scorer.network is None else seen,
+            ),
+            views=views,
             votes=votes,
             voted=np.asarray((votes >= 0).any(axis=1)),
         )
@@ -76,6 +127,16 @@ class Holdings:
         known = (own, *earlier_tasks(self.parts.pool)) if earlier else (own,)
         if asked and asked not in known:
             raise RefusalError(f"asked of task {asked[:12]}, this device runs {own[:12]}")
+
+    @property
+    def judged(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions of answered items that are never trained on, and what they are."""
+        pool = self.parts.pool
+        truth = pool.column("gold")
+        if not self.parts.evaluates:
+            truth = np.where(self.held_out(pool.column("arm")), pool.column("answer"), -1)
+        places = np.flatnonzero(truth[: len(self.ids)] >= 0)  # the pool may have grown
+        return places, truth[places]
 
     def held_out(self, arms: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which items are for evaluation only, answered or not. Shape (n,)."""

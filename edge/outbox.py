@@ -12,13 +12,14 @@ Whatever leaves is built or checked here. An item goes through all of this, in t
 
 What cannot be masked stays too: an item leaves only if every step has said yes. What an auditor
 finds in this file is all there is: six kinds of sums, offers without content, sealed candidates
-that were asked for, and how much of a task or which head has arrived.
+that were asked for, and how much of a task or which head has arrived. Where the policy hides
+records, sums are charged for and noised here (`release_noised`), and no other leaves (`check`).
 """
 
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,9 @@ from threading import Event
 from edge.asking import peer_uid, receive, send
 from edge.incidents import Incidents
 from edge.items import TaskInput, rows_of, texts_of
+from edge.private_door import check_leaving
+from edge.spending import account_in
+from fieldvote.codec import IntVector
 from fieldvote.errors import (
     FieldvoteError,
     InternalError,
@@ -48,6 +52,7 @@ from fieldvote.records import (
 from fieldvote.rights import Rights
 from fieldvote.task import Task, TextInput
 from privacy.dp import Ledger
+from privacy.dp.mechanisms import NoisePlan
 from privacy.pii import (
     FieldPolicy,
     Redactor,
@@ -103,14 +108,15 @@ class Outbox:
             signer: Signs envelopes.
             recipient: Who may open them.
             incidents: Where stopped items are counted; in memory if not given.
-            entropy: What a field's noise is made of; only a rehearsal gives another than the
-                system's.
+            entropy: What noise is made of, in fields and in sums; only a rehearsal gives another
+                than the system's.
         """
         self._policy = task.policy
         self._fields = FieldPolicy.of(task.policy.candidates)
         self._entropy = entropy
         self._input: TaskInput = task.input
         self._ledger = ledger
+        self._account = account_in(ledger, task)
         self._redactor = redactor
         self._vocabulary = vocabulary
         self._signer = signer
@@ -131,27 +137,59 @@ class Outbox:
         """Public half of the key that signs envelopes."""
         return self._signer.public
 
-    def release(self, reply: Reply) -> bytes:
-        """Return the bytes of a reply, charged to the ledger.
+    def check(self, reply: Reply) -> None:
+        """Return if the policy lets a reply out, on its own or inside another.
 
         Raises:
-            RefusalError: the policy does not let this reply out.
-            LedgerSpentError: the device has given away all it may.
+            RefusalError: it does not.
         """
         if isinstance(reply, SurveyReply) and len(reply.offers) > self._policy.limits.offers:
             raise RefusalError(
                 f"{len(reply.offers)} offers, the policy allows {self._policy.limits.offers}"
             )
+        check_leaving(self._policy.privacy, reply)
+
+    def release(self, reply: Reply, *, carries: Mapping[str, int] | None = None) -> bytes:
+        """Return the bytes of a reply, charged to the ledger.
+
+        Args:
+            reply: What leaves.
+            carries: How many of its bytes are summaries, updates and so on, where that cannot be
+                seen: under masks, or in a reply inside it.
+
+        Raises:
+            RefusalError: the policy does not let this reply out.
+            LedgerSpentError: the device has given away all it may.
+        """
+        self.check(reply)
         blob = encode(reply)
         sizes = portions(reply, blob)
+        for kind, size in (carries or {}).items():
+            if kind != "overhead":
+                sizes[kind] += size
+                sizes["overhead"] -= size
         if isinstance(reply, CollectReply):
             # the envelopes were charged one by one as they were sealed
             sizes["candidates"] -= sum(len(candidate.envelope) for candidate in reply.sealed)
         self._afford(sum(sizes.values()))
         for kind, size in sizes.items():
             if size:
-                self._ledger.charge(kind, size_bytes=size)
+                self._ledger.charge(kind, size_bytes=size, task=self._account)
         return blob
+
+    def release_noised(
+        self, kind: str, values: IntVector, plan: NoisePlan, *, subject: bytes
+    ) -> IntVector:
+        """Return a sum with this device's noise, once the ledger has it (privacy.dp.Ledger)."""
+        return self._ledger.release(
+            kind,
+            values,
+            noise=plan.noise,
+            l2_squared=plan.l2_squared,
+            entropy=self._entropy,
+            task=self._account,
+            subject=subject,
+        )
 
     def _afford(self, size_bytes: int) -> None:
         """Refuse a reply that does not fit as a whole before any part of it is charged."""
@@ -189,7 +227,9 @@ class Outbox:
                 ),
                 signer=self._signer,
             )
-            self._ledger.charge("candidates", size_bytes=len(envelope), candidates=1)
+            self._ledger.charge(
+                "candidates", size_bytes=len(envelope), candidates=1, task=self._account
+            )
         except RefusalError as err:
             return SealedItem(item=item, envelope=b"", refusal=type(err).__name__)
         return SealedItem(item=item, envelope=envelope, refusal="")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.learning.network import Network
 from edge.model_guard.admission import Notes, admit
 from edge.model_guard.first_run import LARGEST_BATCH
 from edge.model_guard.rules import Wanted, check_model
@@ -44,6 +45,7 @@ class Scorer:
         where: str = "model",
         width: int | None = None,
         classes: int | None = None,
+        network: Network | None = None,
     ) -> None:
         """Check the model's file, then load it.
 
@@ -53,12 +55,14 @@ class Scorer:
             where: How to call the model in errors.
             width: Features of an item, where that is known.
             classes: How many probabilities there are, where that is known.
+            network: The same model as it is trained; None where only a head on it is.
 
         Raises:
             TaskError: the bytes are no model, or one that a device does not load.
         """
         check_model(model, Wanted.backbone(names, width, classes), where=where)
         self._names, self._where = names, where
+        self.network = network
         self._session = open_session(model, where)
         declared = self._session.get_inputs()[0].shape[-1]
         self.width: int | None = declared if isinstance(declared, int) else None
@@ -130,4 +134,14 @@ def scorer_of(task: Task, notes: Notes) -> Scorer:
         where=task.names.file,
         width=task.input.width,
         classes=len(task.classes),
+        network=network_of(task),
     )
+
+
+def network_of(task: Task) -> Network | None:
+    """Return a task's network as it is trained; None where the task trains a head alone.
+
+    Raises:
+        TaskError: its train step is not one for its model.
+    """
+    return None if task.training is None else Network(task)

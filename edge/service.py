@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock
-from typing import TypedDict
 
+from edge.accounts import LedgerRow, TotalRow, epsilon_rows, rows_of, totals_of
 from edge.arrivals import Part
 from edge.credential import Credential, renewing
 from edge.device import (
     POOL_FILE,
     Device,
     barred_items,
+    fill,
     ledger_of,
     open_pool,
     opened,
@@ -29,18 +30,10 @@ from edge.outbox import serve
 from edge.pool import Pool
 from edge.serving_head import named, served_by
 from edge.settings import EdgeSettings
+from edge.summing import is_seated
 from fieldvote.errors import FieldvoteError, InputError, UnavailableError
 from fieldvote.rights import Rights
 from fieldvote.task import Task
-
-
-class LedgerRow(TypedDict):
-    """One release, as it is printed."""
-
-    at: str
-    kind: str
-    bytes: int
-    candidates: int
 
 
 def run_agent(config: Path, say: Callable[[str], None]) -> None:
@@ -153,7 +146,9 @@ def status_of(config: Path) -> dict[str, str | int]:
             "serves": named(served_by(pool)),
             "candidates_spent": f"{spent.candidates} of {limits.candidates}",
             "bytes_spent": f"{spent.size_bytes} of {limits.size_bytes}",
-            "sums": "exact sums",
+            "sums": task.policy.cohort.in_words(noised=task.policy.privacy.on),
+            **epsilon_rows(ledger_of(pool, task), task),
+            **_secure_rows(settings, task, pool),
             **_door_rows(pool),
             "agent": "up" if settings.socket_path.is_socket() else "down",
             **_certificate_rows(settings),
@@ -161,6 +156,16 @@ def status_of(config: Path) -> dict[str, str | int]:
         }
     finally:
         pool.close()
+
+
+def _secure_rows(settings: EdgeSettings, task: Task, pool: Pool) -> dict[str, str | int]:
+    """Return why this device takes no part in sums, where its policy asks for secure ones."""
+    if not task.policy.cohort.secure:
+        return {}
+    trust = trust_of(settings, pool, time.time)
+    if (trust is None or not trust.directory) and not settings.directory:
+        return {"secure_sums": "none: no directory says which devices are real"}
+    return {"secure_sums": "in an epoch" if is_seated(pool) else "in no epoch yet"}
 
 
 def _door_rows(pool: Pool) -> dict[str, str | int]:
@@ -244,15 +249,29 @@ def ledger_rows(config: Path) -> list[LedgerRow]:
     """Return every release, oldest first."""
     _, task, pool = look(config)
     try:
-        return [
-            LedgerRow(
-                at=entry.at.isoformat(timespec="seconds"),
-                kind=entry.kind,
-                bytes=entry.size_bytes,
-                candidates=entry.candidates,
-            )
-            for entry in ledger_of(pool, task).entries()
-        ]
+        return rows_of(ledger_of(pool, task), task)
+    finally:
+        pool.close()
+
+
+def ledger_totals(config: Path) -> list[TotalRow]:
+    """Return what was given away for each task, by kind, and in all."""
+    _, task, pool = look(config)
+    try:
+        return totals_of(ledger_of(pool, task), task)
+    finally:
+        pool.close()
+
+
+def add_items(config: Path, path: Path) -> int:
+    """Add a file's items to the pool; an agent that is up takes them in with its next request.
+
+    Raises:
+        DataError: the file does not hold what the task's items are; nothing was added.
+    """
+    settings, task, pool = look(config)
+    try:
+        return fill(pool, path, task, evaluates=settings.evaluates)
     finally:
         pool.close()
 

@@ -110,6 +110,8 @@ class EdgeSettings:
         socket: Where the agent listens; mode 0600. Empty: agent.sock in the folder.
         root: File with the root metadata of the fleet's owner, as `fieldvote keys init` writes it.
             Empty trusts the folder as it is, and takes no task over the wire.
+        directory: File with the fleet's directory of devices, for sums under masks where no root is
+            set; with a root the directory comes with what its owner signed. Empty: none.
         largest_bundle_bytes: Tasks that come over the wire and are larger are refused. Installing
             one takes about five times its size in memory for a moment.
         evaluates: Whether this device holds labels of its own and only evaluates.
@@ -132,6 +134,7 @@ class EdgeSettings:
     custody: CustodySettings = field(default_factory=CustodySettings)
     socket: str = ""
     root: str = ""
+    directory: str = ""
     largest_bundle_bytes: int = 64 * 2**20
     evaluates: bool = False
     items: str = ""
@@ -165,6 +168,7 @@ class EdgeSettings:
             folder=beside(settings.folder),
             task=beside(settings.task),
             root=beside(settings.root),
+            directory=beside(settings.directory),
             sketch_secret=beside(settings.sketch_secret),
             socket=beside(settings.socket),
             custody=settings.custody.beside(path.parent),

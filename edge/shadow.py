@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts
 from edge.delta import VoteDelta, anchor_delta, vote_delta
+from edge.entering import Change, Entering
 from edge.items import items_of, model_inputs
 from edge.labeling import CompiledFunctions, Items, compile_functions
 from edge.pool import Pool
-from edge.sums import enter, released
+from edge.sums import released
 from edge.trust import Trust
 from fieldvote.errors import SignatureError
 from fieldvote.functions import LabelingFunction, Source
@@ -91,7 +92,7 @@ def nothing_new(request: TrialRequest) -> TrialReply:
 
 def try_release(
     parts: AgentParts, votes: NDArray[np.int8], request: TrialRequest
-) -> tuple[TrialReply, Callable[[], None]]:
+) -> tuple[TrialReply, Change]:
     """Let a release vote in shadow; return what its sums add, and what the pool then remembers.
 
     Args:
@@ -106,7 +107,7 @@ def try_release(
         raise SignatureError("this device tries no functions: nobody may sign any")
     next_task = parts.propose(request)
     if next_task is None:
-        return nothing_new(request), lambda: None
+        return nothing_new(request), Change(pool=parts.pool)
     task, payloads = parts.task, parts.pool.payloads()
     says: NDArray[np.float64] | None = None
     if any(function.reads is Source.PROBABILITIES for function in next_task.functions):
@@ -130,12 +131,12 @@ def try_release(
 
 def shadow_votes(
     shadow: Shadow, request: TrialRequest, next_task: Task
-) -> tuple[TrialReply, Callable[[], None]]:
+) -> tuple[TrialReply, Change]:
     """Let a release vote in shadow; return what its sums add, and what the pool then remembers."""
     own, classes = shadow.task.versions, len(shadow.task.classes)
     new = [j for j, version in enumerate(next_task.versions) if version not in own]
     if not new:
-        return nothing_new(request), lambda: None
+        return nothing_new(request), Change(pool=shadow.pool)
     versions = (*own, *(next_task.versions[j] for j in new))
     groups = {
         state: places
@@ -152,7 +153,7 @@ def shadow_votes(
         errors += failed * alone[len(own) :]
     delta = vote_delta(groups, votes, versions, classes=classes)
     if not len(delta.places):
-        return nothing_new(request), lambda: None
+        return nothing_new(request), Change(pool=shadow.pool)
     answered, anchors = _anchors(shadow, compiled, new, versions, votes)
     reply = TrialReply(
         round=request.round,
@@ -165,11 +166,13 @@ def shadow_votes(
         micros=_timed(shadow, next_task, new, delta),
     )
 
-    def change() -> None:
-        enter(shadow.pool, delta.places, versions)
-        enter(shadow.pool, answered, versions, "anchored")
-
-    return reply, change
+    return reply, Change(
+        pool=shadow.pool,
+        entering=(
+            Entering(kind="summed", versions=versions, places=delta.places),
+            Entering(kind="anchored", versions=versions, places=answered),
+        ),
+    )
 
 
 def _compiled(

@@ -1,13 +1,13 @@
 """Answering a survey: sums of what was in no sum yet, and offers of what is free."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from edge.delta import vote_delta
+from edge.drifting import arrivals, recent
+from edge.entering import Change, Entering
 from edge.holdings import Holdings
 from edge.selection import OfferWish, make_offers, pack_offers
-from edge.sums import enter, released
+from edge.sums import released
 from fieldvote.records import SurveyReply, SurveyRequest
 from fieldvote.rights import Rights
 from strategies.representation import Moments
@@ -15,7 +15,7 @@ from strategies.representation import Moments
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
-def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Callable[[], None]]:
+def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Change]:
     """Return sums and offers, and what the pool is to remember once they may leave."""
     held.check_task(message.task)
     pool, task = held.parts.pool, held.parts.task
@@ -24,6 +24,8 @@ def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Callabl
     shippable = pool.column("rights") >= Rights.SHIP.level
     free = np.flatnonzero((pool.column("arm") < 0) & (pool.column("answer") < 0) & shippable)
     embeddings, head = held.learner.embeddings, message.model
+    counted, entering = arrivals(held, message)
+    asked = message.offers + message.random_offers  # blanks never pass what the policy allows
     offers = make_offers(
         OfferWish(
             strategy=message.strategy,
@@ -37,6 +39,8 @@ def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Callabl
         features=embeddings if head is None else held.learner.features(head),
         sketch_seed=held.parts.sketch_seed,
         rng=held.parts.rng("offers", message.round),
+        padded=not message.first and asked <= task.policy.limits.offers,
+        among=recent(pool, free, message.fresh) if message.fresh else None,
     )
     moments = Moments.from_embeddings(embeddings[fresh]).to_vector() if len(fresh) else _NOTHING
     reply = SurveyReply(
@@ -48,10 +52,14 @@ def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Callabl
         offers=offers,
         task=task.digest,
         renewed=delta.renewed,
+        arrivals=counted,
     )
 
-    def change() -> None:
-        enter(pool, delta.places, task.versions)
-        pool.keep_note("offers", pack_offers(offers))
-
-    return reply, change
+    return reply, Change(
+        pool=pool,
+        at_once=lambda: pool.keep_note("offers", pack_offers(offers)),
+        entering=(
+            Entering(kind="summed", versions=task.versions, places=delta.places),
+            *entering,
+        ),
+    )

@@ -5,6 +5,10 @@ What a field must be is read off the record's own annotations, so there is nothi
 Bytes that are not exactly such a message are one :class:`~fieldvote.errors.WireError`; the error
 names the kind and the field, never the value.
 
+A field that came later, at the end of a record that others keep by its digest, is marked by
+:data:`LATER`: while it says nothing it is not written, so what was written before it came is still
+read, and still the same bytes.
+
 Integer arrays travel as one byte of width and the low bytes of each number: sums are small, and
 small numbers should be cheap. Limits are hard and checked before anything is built from the bytes.
 """
@@ -25,6 +29,13 @@ SCHEMA = 1
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_ITEMS = 1 << 16  # entries of one sequence; msgpack makes room for as many as are announced
 MAX_TEXT_BYTES = 1024 * 1024
+_HEAD_BYTES = 16  # of a message: how many fields, the schema, the kind
+
+LATER: Mapping[str, bool] = {"later": True}
+"""Metadata of fields at the end of a record: the last are left out while they say nothing.
+
+A vector says nothing while it is empty, a number while it is zero.
+"""
 
 IntVector: TypeAlias = NDArray[np.int64]
 FloatVector: TypeAlias = NDArray[np.float64]
@@ -90,12 +101,30 @@ def decode(blob: bytes, kinds: Mapping[int, type], expected: tuple[type[Record],
     return _build(record, parts[2:], record.__name__)
 
 
+def kind_number(blob: bytes) -> int:
+    """Return the number of the kind a message begins with; -1 where it begins with none.
+
+    >>> kind_number(msgpack.packb([SCHEMA, 5, 1])), kind_number(b"")
+    (5, -1)
+    """
+    start = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE_BYTES)
+    try:
+        start.feed(blob[:_HEAD_BYTES])
+        if start.read_array_header() < 2 or start.unpack() != SCHEMA:
+            return -1
+        number = start.unpack()
+    except (ValueError, msgpack.UnpackException):
+        return -1
+    return number if type(number) is int else -1
+
+
 def field_sizes(record: object) -> dict[str, int]:
     """Return how many bytes each field takes inside the message."""
     names = [name for name, _ in _plan(type(record))]
+    parts = _pack_fields(record)
     return {
         name: len(msgpack.packb(part, use_bin_type=True))
-        for name, part in zip(names, _pack_fields(record), strict=True)
+        for name, part in zip(names[: len(parts)], parts, strict=True)
     }
 
 
@@ -105,8 +134,13 @@ def _numbers(kinds: tuple[tuple[int, type], ...]) -> dict[type, int]:
 
 
 def _pack_fields(record: object) -> list[object]:
-    """Return the fields of a record as msgpack knows them."""
-    return [_pack(getattr(record, name)) for name, _ in _plan(type(record))]
+    """Return the fields of a record as msgpack knows them; the last may be left out."""
+    values = [getattr(record, name) for name, _ in _plan(type(record))]
+    for _ in range(_later(type(record))):
+        if _says_something(values[-1]):
+            break
+        values.pop()
+    return [_pack(value) for value in values]
 
 
 def _pack(value: object) -> object:
@@ -143,8 +177,13 @@ def _width(array: NDArray[np.int64]) -> int:
 def _build(record: type[Record], parts: Sequence[object], where: str) -> Record:
     """Check every part against the record's annotations, then construct it."""
     plan = _plan(record)
-    if len(parts) != len(plan):
+    least = len(plan) - _later(record)
+    if not least <= len(parts) <= len(plan):
         raise WireError(f"{where} has {len(parts)} fields, expected {len(plan)}")
+    if len(parts) > least and _is_nothing(parts[-1]):
+        # one writing, one meaning: else a digest of the message were not that of what it means
+        raise WireError(f"{where}.{plan[len(parts) - 1][0]} is written and says nothing")
+    plan = plan[: len(parts)]
     values = {
         name: check(part, f"{where}.{name}")
         for (name, check), part in zip(plan, parts, strict=True)
@@ -165,6 +204,28 @@ def _plan(record: type[object]) -> tuple[tuple[str, _Check], ...]:
         plan = tuple((field.name, _checker(hints[field.name])) for field in fields(record))
         _PLANS[record] = plan
     return plan
+
+
+_LATER: dict[type[object], int] = {}
+
+
+def _later(record: type[object]) -> int:
+    """Return how many of a record's last fields may be left out."""
+    if record not in _LATER:
+        there = fields(record)  # type: ignore[arg-type]  # a record, as its plan has found
+        marks = [bool(entry.metadata.get("later")) for entry in there]
+        _LATER[record] = len(marks) - max((n + 1 for n, m in enumerate(marks) if not m), default=0)
+    return _LATER[record]
+
+
+def _is_nothing(part: object) -> bool:
+    """Return whether what came is an empty vector, of any width, a zero, or nothing at all."""
+    return len(part) < 2 if isinstance(part, bytes) else not part
+
+
+def _says_something(value: object) -> bool:
+    """Return whether a field must be written, when all after it are left out."""
+    return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
 
 
 def _checker(hint: object) -> _Check:

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from fieldvote.codec import FloatVector, IntVector
+import numpy as np
+
+from fieldvote.codec import LATER, FloatVector, IntVector
+from fieldvote.teaching import TeachingRule
+from fieldvote.training import Drill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,6 +26,9 @@ class HeadModel:
         amplitude: Largest value of one such feature.
         seed: Names the random projection of those features.
         weights: Fixed-point weights, row-major. Shape (p * k,).
+        deep: Parameters of the task's own network in steps of 2^-20, in the order of its train
+            step; they score in the head's place. Empty where the network is as the task has it.
+        smooth: How far an item is moved to its nearest neighbours on its device, 0 to 1.
     """
 
     parent: str
@@ -36,6 +43,28 @@ class HeadModel:
     amplitude: float
     seed: int
     weights: IntVector
+    deep: IntVector = field(default_factory=lambda: np.empty(0, dtype=np.int64), metadata=LATER)
+    smooth: float = field(default=0.0, metadata=LATER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Keeping:
+    """What the round after a change of functions keeps of what was known.
+
+    Attributes:
+        before: The head before the change.
+        share: How far an item that no new function votes on learns from it, 0 to 1; an item that
+            nobody votes on does so wholly. 0: none does.
+        fresh: Places of the functions that are new. Shape (f,).
+        replay: How much more the answers that stand for each class weigh.
+        replayed: So many answers at most.
+    """
+
+    before: HeadModel
+    share: float
+    fresh: IntVector
+    replay: float
+    replayed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +80,10 @@ class GradientRequest:
         epochs: 0 asks for a gradient; more asks for weights after that many local epochs.
         l2_per_item: Strength of the L2 penalty per unit of weight, for local epochs only.
         task: Digest of the task the label model is of; empty for whichever the device has.
+        teaching: What may be learned from which label; None: every voted one teaches all layers.
+        teacher: The model that labels items by itself, if the rule lets one.
+        drill: How to train the task's own network for so many epochs; None: the head is meant.
+        keeping: What is kept of what was known; None: nothing is.
     """
 
     round: int
@@ -61,6 +94,10 @@ class GradientRequest:
     epochs: int
     l2_per_item: float
     task: str = ""
+    teaching: TeachingRule | None = None
+    teacher: HeadModel | None = None
+    drill: Drill | None = None
+    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,11 +116,14 @@ class VotesRequest:
     Attributes:
         round: Which round.
         step: Which step of the round.
-        about: What to sum; see strategies.labeling.across.
+        about: What to sum; see strategies.labeling.across and fieldvote.teaching.
         label_model: Parameters of the label model so far.
         copies: Pairs of functions taken to be copies, as bits row by row. ceil(m * m / 8) bytes.
         one_in: One item in so many is enough, where a share of them is.
         task: Digest of the task the label model is of; empty for whichever the device has.
+        vote_weight: Largest weight of one voted item, for "confidence" and "depth".
+        teaching: What may be learned from which label, for the same.
+        teacher: The model that labels items by itself, for the same.
     """
 
     round: int
@@ -93,6 +133,9 @@ class VotesRequest:
     copies: bytes
     one_in: int
     task: str = ""
+    vote_weight: float = 0.0
+    teaching: TeachingRule | None = None
+    teacher: HeadModel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,17 +25,32 @@
     [rounds]                     how answers are bought
     random_share = 0.1
     price = 0.05
+
+    [teaching]                   what models may be taught
+    verified_only = false        true: only what people answered teaches anything
+
+    [cohort]                     over whom sums are made, see fieldvote.cohort_policy
+    sums = "plain"               "secure": a device tells no sum of its own
+
+    [training]                   what training a network may cost, see fieldvote.training_limits
+    seconds = 60.0
+
+    [privacy]                    noise in sums, see fieldvote.privacy_policy; without: exact sums
+    unit = "record"
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from fieldvote.cohort_policy import CohortPolicy
 from fieldvote.errors import SettingsError
 from fieldvote.field_rules import FieldRule, check_decimals
+from fieldvote.privacy_policy import PrivacySettings, check_floor
 from fieldvote.rights import Rights
 from fieldvote.settings import check_names
+from fieldvote.training_limits import TrainingLimits
 
 _MOST_KINDS = 64
 
@@ -163,12 +178,32 @@ class RoundPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeachingPolicy:
+    """What models may be taught, whatever a campaign is set to.
+
+    Attributes:
+        verified_only: Whether a label that no person gave may teach nothing at all; for fleets on
+            whose safety the model has a say.
+    """
+
+    verified_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What the owner of the fleet allows: policy.toml."""
 
     candidates: CandidatePolicy = CandidatePolicy()
     limits: Limits = Limits()
     rounds: RoundPolicy = RoundPolicy()
+    teaching: TeachingPolicy = TeachingPolicy()
+    cohort: CohortPolicy = field(default_factory=CohortPolicy)
+    training: TrainingLimits = field(default_factory=TrainingLimits)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
+
+    def __post_init__(self) -> None:
+        """Noise that is shared needs as many devices in a sum as share it."""
+        check_floor(self.privacy, least_sum=self.cohort.least_sum if self.cohort.secure else None)
 
 
 def check_file(file: str, key: str) -> None:

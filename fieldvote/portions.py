@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 from fieldvote.codec import field_sizes
+from fieldvote.comparing import CompareReply
 from fieldvote.heads import EvaluateReply, GradientReply
+from fieldvote.private import PrivateReply
+from fieldvote.recasting import RecastReply
 from fieldvote.records import (
     AnswersReply,
     CollectReply,
@@ -11,6 +14,7 @@ from fieldvote.records import (
     SurveyReply,
 )
 from fieldvote.releases import TrialReply
+from fieldvote.traces import TraceReply
 
 # What each field of a reply is, for ledgers and reports; a field that is not named is overhead,
 # and so is all of a hello and of what is said while a bundle arrives.
@@ -18,6 +22,7 @@ PORTIONS: Mapping[tuple[type, str], str] = {
     (SurveyReply, "votes"): "summaries",
     (SurveyReply, "moments"): "summaries",
     (SurveyReply, "renewed"): "summaries",
+    (SurveyReply, "arrivals"): "summaries",
     (SurveyReply, "offers"): "offers",
     (CollectReply, "sealed"): "candidates",
     (AnswersReply, "anchors"): "summaries",
@@ -25,8 +30,12 @@ PORTIONS: Mapping[tuple[type, str], str] = {
     (AnswersReply, "voted"): "updates",
     (GradientReply, "sums"): "updates",
     (EvaluateReply, "confusion"): "summaries",
+    (CompareReply, "sums"): "updates",
+    (RecastReply, "sums"): "updates",
     (TrialReply, "votes"): "summaries",
     (TrialReply, "anchors"): "summaries",
+    (TraceReply, "sums"): "updates",
+    (PrivateReply, "sums"): "summaries",
 }
 PORTION_KINDS = ("summaries", "offers", "candidates", "updates", "overhead")
 

@@ -10,9 +10,10 @@ from typing import NewType, TypeAlias
 
 import numpy as np
 
-from fieldvote.codec import IntVector, Record
+from fieldvote.codec import LATER, IntVector, Record
 from fieldvote.codec import decode as _decode
 from fieldvote.codec import encode as _encode
+from fieldvote.comparing import CompareReply, CompareRequest
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.heads import (
     EvaluateReply,
@@ -25,7 +26,11 @@ from fieldvote.heads import (
     VotesReply,
     VotesRequest,
 )
+from fieldvote.private import PrivateReply, PrivateRequest
+from fieldvote.recasting import RecastReply, RecastRequest
 from fieldvote.releases import TrialReply, TrialRequest
+from fieldvote.sums import SUM_KINDS, SUM_REQUESTS, SumReply, SumRequest
+from fieldvote.traces import TraceReply, TraceRequest
 
 DeviceId = NewType("DeviceId", int)
 
@@ -86,6 +91,8 @@ class SurveyRequest:
         first: Whether those random items are the device's seed labels.
         model: The head to score with; none before the first is trained.
         task: Digest of the task that is asked about; empty for whichever it is.
+        watch: The head that new items are counted by; none where nobody watches.
+        fresh: Only items that were counted in this round or later are ranked; 0 for all.
     """
 
     round: int
@@ -95,6 +102,8 @@ class SurveyRequest:
     first: bool
     model: HeadModel | None
     task: str = ""
+    watch: HeadModel | None = field(default=None, metadata=LATER)
+    fresh: int = field(default=0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +139,7 @@ class SurveyReply:
         task: Digest of the task whose functions voted.
         renewed: How many other items each function has voted on for the first time; in `votes`
             only counts of such functions hold them. Shape (m,), or empty for none.
+        arrivals: Histograms of items that are in none yet; empty where nobody watches.
     """
 
     round: int
@@ -140,6 +150,7 @@ class SurveyReply:
     offers: tuple[Offer, ...]
     task: str = ""
     renewed: IntVector = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    arrivals: IntVector = field(default_factory=lambda: np.empty(0, dtype=np.int64), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +249,11 @@ Request: TypeAlias = (
     | BundleRequest
     | VotesRequest
     | TrialRequest
+    | PrivateRequest
+    | TraceRequest
+    | CompareRequest
+    | RecastRequest
+    | SumRequest
 )
 Reply: TypeAlias = (
     HelloReply
@@ -250,6 +266,11 @@ Reply: TypeAlias = (
     | BundleReply
     | VotesReply
     | TrialReply
+    | PrivateReply
+    | TraceReply
+    | CompareReply
+    | RecastReply
+    | SumReply
 )
 
 REQUESTS: tuple[type[Request], ...] = (
@@ -263,6 +284,11 @@ REQUESTS: tuple[type[Request], ...] = (
     BundleRequest,
     VotesRequest,
     TrialRequest,
+    PrivateRequest,
+    TraceRequest,
+    CompareRequest,
+    RecastRequest,
+    *SUM_REQUESTS,
 )
 
 # A number once given is never given again.
@@ -290,6 +316,15 @@ KINDS: dict[int, type] = {
     21: VotesReply,
     24: TrialRequest,
     25: TrialReply,
+    **SUM_KINDS,  # 26 to 39
+    44: PrivateRequest,
+    45: PrivateReply,
+    47: TraceRequest,
+    48: TraceReply,
+    50: RecastRequest,
+    51: RecastReply,
+    55: CompareRequest,
+    56: CompareReply,
 }
 
 

@@ -43,6 +43,7 @@ class TrialReply:
         anchors: Numbers of an anchor summary of answered items.
         errors: How many items each new function could not answer for.
         micros: What a new function takes on a thousand items, in microseconds.
+        told: How many devices these numbers are of.
     """
 
     round: int
@@ -53,3 +54,4 @@ class TrialReply:
     anchors: IntVector
     errors: IntVector
     micros: IntVector
+    told: int = 1

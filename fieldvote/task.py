@@ -7,6 +7,7 @@
     policy.toml       what may leave and what it may cost, see fieldvote.policy
     model.onnx        the frozen model; its name is set in task.toml
     golden.msgpack    what it answers to made-up inputs: where task.toml names it
+    train_step.onnx   how devices train it, and scoring.onnx: where task.toml has [training]
     de.vocabulary     words that may leave, and a tagger of names: where policy.toml names them
 
 The same files, as bytes, are what is signed: `Task.files` reads them, `Task.parse` turns them into
@@ -24,6 +25,7 @@ from fieldvote.function_file import parse_functions
 from fieldvote.functions import ABSTAIN, LabelingFunction
 from fieldvote.policy import Policy
 from fieldvote.settings import check_names, parse_settings, parse_toml
+from fieldvote.training import TrainingNames
 
 TASK_FILE = "task.toml"
 FUNCTIONS_FILE = "functions.toml"
@@ -120,6 +122,12 @@ class _TaskFile:
     classes: tuple[str, ...]
     input: TextInput | TabularInput
     model: ModelNames = ModelNames()
+    training: TrainingNames | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files this one names."""
+        return (*self.model.files, *(self.training.files if self.training else ()))
 
     def __post_init__(self) -> None:
         """A name, and classes a vote can be for."""
@@ -131,6 +139,7 @@ class _TaskFile:
             raise SettingsError(f"classes: expected at most 127, got {len(self.classes)}")
         if ABSTAIN in self.classes:
             raise SettingsError(f"classes: '{ABSTAIN}' is what a function does without a vote")
+        check_names((TASK_FILE, FUNCTIONS_FILE, POLICY_FILE, *self.files), "files", least=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +160,9 @@ class Task:
         family: The same over all files but the functions: what every release of a task shares.
         policy_digest: SHA-256 over the policy's file, hex; envelopes name it.
         golden: What the model has to answer, as bytes; empty where nobody said.
+        training: How the model itself is trained; None where only a head on it is.
+        step: The ONNX file of its train step; empty without training.
+        scoring: The ONNX file of the model that is told its weights; empty without training.
     """
 
     name: str
@@ -166,6 +178,9 @@ class Task:
     vocabularies: Mapping[str, bytes] = field(repr=False, default_factory=dict)
     tagger: bytes = field(repr=False, default=b"")
     golden: bytes = field(repr=False, default=b"")
+    training: TrainingNames | None = None
+    step: bytes = field(repr=False, default=b"")
+    scoring: bytes = field(repr=False, default=b"")
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -183,8 +198,13 @@ class Task:
         return Task.parse(Task.files(folder), str(folder))
 
     @staticmethod
-    def files(folder: Path) -> dict[str, bytes]:
+    def files(folder: Path, *, graphs: bool = True) -> dict[str, bytes]:
         """Return the files of a task by name: what is signed, and nothing beside them.
+
+        Args:
+            folder: Holds them.
+            graphs: Whether the graphs of training are read; else they are empty, as before they
+                were made.
 
         Raises:
             SettingsError: task.toml does not say where the model is.
@@ -193,8 +213,10 @@ class Task:
         if not folder.is_dir():
             raise TaskError(f"{folder}: no such folder; 'fieldvote new {folder}' makes one")
         task = _read(folder, TASK_FILE)
-        model = _parse_task_file(task, str(folder)).model.files
-        others = {name: _read(folder, name) for name in (FUNCTIONS_FILE, POLICY_FILE, *model)}
+        said = _parse_task_file(task, str(folder))
+        there = said.files if graphs else said.model.files
+        others = {name: _read(folder, name) for name in (FUNCTIONS_FILE, POLICY_FILE, *there)}
+        others |= dict.fromkeys(said.files[len(there) :], b"")
         named = _parse_policy(others[POLICY_FILE], str(folder)).candidates.files
         return {TASK_FILE: task, **others, **{name: _read(folder, name) for name in named}}
 
@@ -212,7 +234,7 @@ class Task:
         """
         said = _parse_task_file(_take(files, TASK_FILE, where), where)
         policy = _parse_policy(_take(files, POLICY_FILE, where), where)
-        expected = (TASK_FILE, FUNCTIONS_FILE, POLICY_FILE, *said.model.files)
+        expected = (TASK_FILE, FUNCTIONS_FILE, POLICY_FILE, *said.files)
         if surplus := sorted(set(files) - {*expected, *policy.candidates.files}):
             raise TaskError(f"{where}: '{surplus[0]}' is no file of this task")
         _check_policy(policy, said.input, f"{where}/{POLICY_FILE}", taken=expected)
@@ -240,6 +262,9 @@ class Task:
             },
             tagger=_take(files, candidates.tagger.file, where) if candidates.tagger else b"",
             golden=_take(files, said.model.golden, where) if said.model.golden else b"",
+            training=said.training,
+            step=_take(files, said.training.step, where) if said.training else b"",
+            scoring=_take(files, said.training.scoring, where) if said.training else b"",
         )
 
 

@@ -203,7 +203,7 @@ def _left_table(report: Report) -> Table:
         leaked = "of 0 planted; 'fieldvote simulate messages' plants some"
     table.add_row("leaked", str(report.pii_leaked), leaked)
     epsilon = "off" if report.epsilon is None else f"{report.epsilon:g}"
-    table.add_row("epsilon", epsilon, "exact sums")
+    table.add_row("epsilon", epsilon, report.sums)
     weak = report.label_model
     if weak.accuracy is not None and weak.majority_accuracy is not None:
         table.add_row(

@@ -3,23 +3,26 @@
 Only two things differ: entropy comes from a keyed stream, and the clock stands still.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import numpy as np
+from functools import lru_cache
 
 from coordinator.labels.desk import DeskKeys
 from edge.agent import Agent, AgentParts
 from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
+from edge.secure_means import SecureMeans
+from edge.spending import limits_of, task_limits
 from fieldvote.records import DeviceId
 from fieldvote.rng import keyed_entropy, stream
-from privacy.dp import Ledger, Limits
+from privacy.dp import Ledger
 from privacy.sealing import SealingKey, SigningKey
 from privacy.sealing.rotation import DatedKey
-from simulations.population import Population, device_id, payloads_of
+from privacy.secagg.roster import device_number
+from simulations.arrivals import ArrivingAgent
+from simulations.population import Population, device_id
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -40,6 +43,18 @@ def desk_keys(seed: int) -> DeskKeys:
     )
 
 
+def signer_of(seed: int, number: int) -> SigningKey:
+    """Return the key a device signs with, and is known by in the fleet's directory."""
+    return SigningKey.generate(keyed_entropy(seed, "signing key", number))
+
+
+@lru_cache(maxsize=4)
+def directory_of(seed: int, devices: int) -> Mapping[int, bytes]:
+    """Return the public keys of a rehearsal's devices by their number in rosters."""
+    keys = [signer_of(seed, number).public for number in range(devices)]
+    return {device_number(key): key for key in keys}
+
+
 def set_up_devices(
     population: Population, numbers: Iterable[int], stack: ExitStack
 ) -> dict[DeviceId, SimulatedDevice]:
@@ -55,30 +70,22 @@ def set_up_devices(
 
 def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> SimulatedDevice:
     """Fill one pool and put an agent in front of it."""
-    dataset, seed, shared = population.dataset, population.seed, population.shared
-    rows = np.flatnonzero(dataset.device == number)
+    seed, shared = population.seed, population.shared
     evaluates = bool(population.held_out[number])
-    pool.add(
-        population.item_ids(number),
-        payloads_of(dataset, rows),
-        gold=[int(label) for label in dataset.labels[rows]] if evaluates else None,
-    )
-    limits = shared.task.policy.limits
-    ledger = Ledger(
-        pool, Limits(candidates=limits.candidates, size_bytes=limits.size_bytes), lambda: NOON
-    )
+    ledger = Ledger(pool, limits_of(shared.task), lambda: NOON, tasks=task_limits(shared.task))
+    signer = signer_of(seed, number)
     outbox = Outbox(
         shared.task,
         ledger=ledger,
         redactor=shared.redactor,
         vocabulary=shared.vocabulary,
-        signer=SigningKey.generate(keyed_entropy(seed, "signing key", number)),
+        signer=signer,
         recipient=Recipient(
             labeling_keys=(DatedKey(public=desk.labeling.public),), now=lambda: NOON
         ),
         entropy=keyed_entropy(seed, "noise of fields", number),
     )
-    agent = Agent(
+    agent = ArrivingAgent(
         AgentParts(
             task=shared.task,
             pool=pool,
@@ -90,6 +97,13 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
             sketch_seed=int.from_bytes(keyed_entropy(seed, "fleet secret")(8), "big"),
             evaluates=evaluates,
             rng=lambda purpose, round_number: stream(seed, purpose, number, round_number),
-        )
+            clock_s=lambda: 0.0,
+            secure=SecureMeans(
+                signer=signer,
+                directory=lambda: directory_of(seed, population.dataset.devices),
+                entropy=keyed_entropy(seed, "sums", number),
+            ),
+        ),
+        population.supply(number),
     )
     return SimulatedDevice(agent=agent, ledger=ledger)

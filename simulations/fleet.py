@@ -5,7 +5,7 @@ Coordinator and devices are those of a deployment; an engine says where the devi
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -14,13 +14,24 @@ from coordinator.inbox import Inbox
 from coordinator.labels.desk import Desk, Seat
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import label_model_of, shapes_of
-from coordinator.rounds.campaign import load_state
-from coordinator.rounds.events import Evaluated, Resolved, Selected
+from coordinator.rounds.campaign import STREAM, load_state
+from coordinator.rounds.events import (
+    Evaluated,
+    Event,
+    Planned,
+    Resolved,
+    Selected,
+    Watched,
+    load_event,
+)
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.scheduler import Progress, Scheduler
-from coordinator.settings import CampaignSettings
-from coordinator.store.campaign import open_store
+from coordinator.rounds.steering import Steering
+from coordinator.secured import secured
+from coordinator.settings import CampaignSettings, InputSettings
+from coordinator.store.campaign import Store, open_store
 from coordinator.transport import Transport
+from fieldvote.heads import HeadModel
 from fieldvote.records import DeviceId, MaskedItem
 from simulations.availability import online_devices
 from simulations.devices import NOON, desk_keys
@@ -46,6 +57,7 @@ class Plan:
         stop_at: The score that ends a campaign without a number of rounds.
         metric: How a head is judged.
         read: What an annotator answers from a masked item.
+        judge: What a head is worth, where what devices count holds noise; None reads the counts.
     """
 
     population: Population
@@ -54,6 +66,7 @@ class Plan:
     stop_at: float
     metric: Metric
     read: Callable[[MaskedItem], int]
+    judge: Callable[[HeadModel], float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +81,10 @@ class Outcome:
         client_rounds: Devices that took part, summed over rounds.
         annotator_accuracy: Share of answers that were the true class, after masking.
         label_model: The label model at the end.
+        inputs: What the newest head is trained on.
+        steering: What the campaign steered by at the end.
+        alarms: Rounds in which new items were found to be unlike those before.
+        aimed: Rounds that were aimed at such items.
     """
 
     curve: tuple[CurvePoint, ...]
@@ -77,6 +94,10 @@ class Outcome:
     client_rounds: int
     annotator_accuracy: float
     label_model: LabelModel
+    inputs: InputSettings
+    steering: Steering = field(default_factory=Steering)
+    alarms: tuple[int, ...] = ()
+    aimed: tuple[int, ...] = ()
 
 
 def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Outcome:
@@ -90,6 +111,7 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
         curve: list[CurvePoint] = []
         surveyed: list[int] = []
         found: list[LabelModel] = []
+        inputs: list[InputSettings] = []
 
         def drive(transport: Transport) -> None:
             parts = Parts(
@@ -105,12 +127,13 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
                     task=task.family,
                     classes=len(task.classes),
                 ),
-                transport=transport,
+                transport=secured(transport, store, task.policy.cohort, now=clock.now),
                 clock=clock,
             )
             surveyed.extend(_turn(plan, parts, curve, watch))
             kept = load_state(store)[1].newest.label_model
             found.append(label_model_of(store, task, kept=kept))
+            inputs.append(_inputs(parts))
 
         account = carry(drive)
         _, cost = store.paid()
@@ -122,7 +145,29 @@ def run_campaign(plan: Plan, carry: Carry, watch: Watch = lambda _: None) -> Out
             client_rounds=sum(surveyed),
             annotator_accuracy=annotator.accuracy(plan.population.truth()),
             label_model=found[0],
+            inputs=inputs[0],
+            steering=load_state(store)[1].steering,
+            alarms=tuple(e.round for e in _events(store) if isinstance(e, Watched) and e.fired),
+            aimed=tuple(
+                e.round for e in _events(store) if isinstance(e, Planned) and e.kind == "drift"
+            ),
         )
+
+
+def _inputs(parts: Parts) -> InputSettings:
+    """Return what the newest head is trained on, the campaign's own choice in it."""
+    model = load_state(parts.store)[1].model
+    if not model:
+        return parts.settings.inputs
+    head = parts.shelf.get(model)
+    return replace(
+        parts.settings.inputs, recentre=head.recentre, smooth=head.smooth, fourier=head.fourier
+    )
+
+
+def _events(store: Store) -> list[Event]:
+    """Return everything that happened, oldest first."""
+    return [load_event(*row) for row in store.events(STREAM)]
 
 
 def _turn(plan: Plan, parts: Parts, curve: list[CurvePoint], watch: Watch) -> list[int]:
@@ -137,18 +182,20 @@ def _turn(plan: Plan, parts: Parts, curve: list[CurvePoint], watch: Watch) -> li
             case Evaluated(held_out=counts):
                 k = len(plan.population.shared.task.classes)
                 value = score(plan.metric, np.array(counts, dtype=np.int64).reshape(k, k))
+                if plan.judge is not None:
+                    value = plan.judge(parts.shelf.get(progress.state.model))
                 curve.append(
                     CurvePoint(round=progress.state.number, labels=labels, metric=round(value, 6))
                 )
                 watch(curve[-1])
 
     def cohort(number: int, training: Sequence[DeviceId]) -> list[DeviceId]:
-        share = plan.settings.surveyed_share
+        share = max(plan.settings.surveyed_share, parts.least_asked / len(training))
         online = online_devices(plan.population.seed, number, len(training), share)
         return [training[place] for place in online]
 
     scheduler = Scheduler(parts, cohort=cohort, watch=look)
-    while not _over(plan, curve):
+    while not _over(plan, curve) and not scheduler.campaign.steering.stopped:
         scheduler.run_round()
     return [event.replies for event in scheduler.events if isinstance(event, Selected)]
 

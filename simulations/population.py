@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from edge.items import row_payload, text_payload
 from edge.labeling import CompiledFunctions, compile_functions
 from edge.redaction import redaction_of
-from edge.scorer import Scorer
+from edge.scorer import Scorer, network_of
 from fieldvote.errors import InputError
 from fieldvote.records import DeviceId
 from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
 from privacy.pii import Redactor, Vocabulary
+from simulations.arrivals import Supply, arrival_rounds, shifted
 from simulations.dataset import Dataset, fill_missing, training_medians
 from simulations.datasets import DATASETS, load_dataset, load_npz
 from simulations.partition import hold_out, sample_devices
@@ -57,6 +58,7 @@ class Population:
         dataset: All items, missing values filled.
         held_out: Which devices only evaluate. Shape (c,).
         shared: What every device runs.
+        comes: In which round each item comes to its device, 0 for the start. Shape (n,).
     """
 
     scenario: Scenario
@@ -64,11 +66,25 @@ class Population:
     dataset: Dataset
     held_out: NDArray[np.bool_]
     shared: Shared
+    comes: NDArray[np.int64]
 
     def item_ids(self, number: int) -> list[bytes]:
         """Return the random ids of a device's items."""
         naming = keyed_entropy(self.seed, "item ids", number)
         return [naming(16) for _ in range(int((self.dataset.device == number).sum()))]
+
+    def supply(self, number: int) -> Supply:
+        """Return what comes to a device, and when."""
+        rows = np.flatnonzero(self.dataset.device == number)
+        order = np.argsort(self.comes[rows], kind="stable")
+        ids, payloads = self.item_ids(number), payloads_of(self.dataset, rows[order])
+        gold = self.dataset.labels[rows[order]].tolist() if self.held_out[number] else None
+        return Supply(
+            ids=tuple(ids[place] for place in order),
+            payloads=tuple(payloads),
+            gold=None if gold is None else tuple(gold),
+            rounds=tuple(self.comes[rows[order]].tolist()),
+        )
 
     def truth(self) -> dict[bytes, int]:
         """Return the true class of every item by id, which only a rehearsal knows."""
@@ -100,13 +116,19 @@ def populate(scenario: Scenario, seed: int) -> Population:
     redactor, vocabulary = redaction_of(task)
     shared = Shared(
         task=task,
-        scorer=Scorer(task.model, names=names, where=task.names.file),
+        scorer=Scorer(task.model, names=names, where=task.names.file, network=network_of(task)),
         functions=compile_functions(task.functions, task.input, task.classes),
         redactor=redactor,
         vocabulary=vocabulary,
     )
+    comes = arrival_rounds(dataset, scenario.arrivals, seed)
     return Population(
-        scenario=scenario, seed=seed, dataset=dataset, held_out=held_out, shared=shared
+        scenario=scenario,
+        seed=seed,
+        dataset=shifted(dataset, comes, scenario.arrivals, seed),
+        held_out=held_out,
+        shared=shared,
+        comes=comes,
     )
 
 

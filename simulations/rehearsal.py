@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from fieldvote.errors import InputError, nearest
 from fieldvote.portions import PORTION_KINDS
 from fieldvote.records import MaskedItem
 from fieldvote.rng import keyed_entropy
+from privacy.dp import Accountant
 from privacy.pii import FieldPolicy, Vocabulary, mask_fields
 from privacy.pii.fields import read_fields
 from simulations.dataset import Dataset
@@ -20,19 +21,20 @@ from simulations.engines.in_process import in_process
 from simulations.engines.seam import Account, Carry, Engine
 from simulations.fleet import Outcome, Plan, run_campaign
 from simulations.leaks import count_leaks
+from simulations.network_ceiling import network_ceiling
 from simulations.oracle import ErringAnnotator
 from simulations.oracle import MaskedItem as Shown
 from simulations.population import Population, payloads_of, populate
 from simulations.readers import RowReader, TextReader
-from simulations.report import CurvePoint, LabelModelReport, Report, crossings
+from simulations.report import CurvePoint, GainReport, LabelModelReport, Report, crossings
 from simulations.scenario import Scenario
-from simulations.yardstick import Everything, full_data_metric, own_ceiling_metric
+from simulations.yardstick import Everything, full_data_metric, judged, own_ceiling_metric
 from strategies.acquisition import ACQUISITIONS
 from strategies.evaluation import choose_metric
 from strategies.labeling import brier_score, majority_vote
 
 ENGINES = ("in-process", "flower")
-STRATEGIES = ("fleet", *sorted(ACQUISITIONS))
+STRATEGIES = ("fleet", "auto", *sorted(ACQUISITIONS))
 _TWIN = "random"
 _STOP_SHARE = 0.99
 
@@ -64,6 +66,7 @@ def run(
     seed: int = 1,
     engine: str = "in-process",
     watch: Watch = lambda _arm, _point: None,
+    paired: bool = False,
 ) -> Report:
     """Rehearse a scenario and report.
 
@@ -72,6 +75,7 @@ def run(
         seed: Names every random decision; the same seed gives the same report but for timings.
         engine: How messages are carried.
         watch: Told of every finished round of the campaign and of its random twin.
+        paired: Whether the twin turns as many rounds as the campaign did, and no more.
 
     Raises:
         InputError: no such engine or strategy, or the scenario does not fit its data.
@@ -90,19 +94,23 @@ def run(
     stage = _stage(population)
     full = full_data_metric(stage.everything)
     campaign = scenario.campaign(seed=seed)
-    ceiling = own_ceiling_metric(
-        stage.everything, campaign.inputs, l2=campaign.l2, seed=campaign.seed
-    )
     plan = Plan(
         population=population,
         settings=campaign,
-        rounds=scenario.rounds,
+        rounds=_rounds(scenario),
         stop_at=_STOP_SHARE * full,
         metric=stage.everything.metric,
         read=_reader(population),
+        judge=(lambda head: judged(stage.everything, head)) if scenario.privacy.on else None,
     )
-    arms = carried_by(population, lambda carry: _both_arms(plan, carry, watch))
+    arms = carried_by(population, lambda carry: _both_arms(plan, carry, watch, paired=paired))
     active, twin, account = arms.active, arms.twin, arms.active.account
+    if network := population.shared.scorer.network:
+        ceiling = network_ceiling(network, stage.everything, scenario, seed=campaign.seed)
+    else:
+        ceiling = own_ceiling_metric(
+            stage.everything, active.inputs, l2=campaign.l2, seed=campaign.seed
+        )
     planted = _planted(population.dataset)
     own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return Report(
@@ -123,26 +131,31 @@ def run(
         bytes_up_by_kind=_by_kind(account),
         bytes_down=account.traffic.down,
         raw_bytes=_raw_bytes(stage),
-        epsilon=None,
+        epsilon=_epsilon(scenario, account),
         candidates=account.candidates,
         pii_planted=len(planted),
         pii_leaked=_leaked(planted, active, population.shared.vocabulary),
         label_model=_judge_label_model(stage, active),
         annotator_accuracy=active.annotator_accuracy,
         labels_cost=active.cost,
+        gain=_gain(active),
+        drift_alarms=active.alarms,
+        stopped=active.steering.stopped,
         wall_s=round(time.perf_counter() - began, 3),
         client_rounds_per_s=round(active.client_rounds / arms.active_s, 1),
         peak_rss_mb=own_mb + max(account.workers_mb, twin.account.workers_mb),
+        sums=population.shared.task.policy.cohort.in_words(noised=scenario.privacy.on),
     )
 
 
-def _both_arms(plan: Plan, carry: Carry, watch: Watch) -> _Arms:
+def _both_arms(plan: Plan, carry: Carry, watch: Watch, *, paired: bool) -> _Arms:
     """Rehearse the campaign, then its twin that picks at random."""
     turning = time.perf_counter()
     active = run_campaign(plan, carry, lambda point: watch("active", point))
     active_s = time.perf_counter() - turning
+    rounds = len(active.curve) if paired else plan.rounds
     twin = run_campaign(
-        replace(plan, settings=replace(plan.settings, strategy=_TWIN)),
+        replace(plan, rounds=rounds, settings=replace(plan.settings, strategy=_TWIN)),
         carry,
         lambda point: watch("random", point),
     )
@@ -167,13 +180,15 @@ def _stage(population: Population) -> _Stage:
     dataset, shared = population.dataset, population.shared
     fields = shared.task.input
     payloads = payloads_of(dataset, np.arange(len(dataset.labels)))
-    scores = shared.scorer.score(model_inputs(payloads, fields))
+    seen = model_inputs(payloads, fields)
+    scores = shared.scorer.score(seen)
     votes = shared.functions.vote(items_of(payloads, fields, scores.probabilities.astype(float)))
     metric = choose_metric(dataset.labels, len(dataset.classes), text=dataset.texts is not None)
     return _Stage(
         population=population,
         everything=Everything(
-            embeddings=scores.embeddings,
+            # a network's first day is no yardstick: the plain head is given what the network is
+            embeddings=scores.embeddings if shared.scorer.network is None else seen,
             labels=dataset.labels,
             device=dataset.device,
             trains=~population.held_out[dataset.device],
@@ -215,6 +230,27 @@ def _reader(population: Population) -> Callable[[MaskedItem], int]:
         return annotator.answer(Shown(item_id=item.item, content=content))
 
     return read
+
+
+def _rounds(scenario: Scenario) -> int | None:
+    """Return how many rounds to turn; a privacy budget is for so many and no more."""
+    if not scenario.privacy.on:
+        return scenario.rounds
+    return min(scenario.rounds or scenario.privacy.rounds, scenario.privacy.rounds)
+
+
+def _epsilon(scenario: Scenario, account: Account) -> float | None:
+    """Return what the device that told most has spent, at its delta; None without noise."""
+    if not scenario.privacy.on:
+        return None
+    spent = Accountant(micro_rho=account.micro_rho)
+    return round(spent.epsilon(delta=scenario.privacy.delta), 6)
+
+
+def _gain(outcome: Outcome) -> GainReport | None:
+    """Return what choosing was last measured to bring; None where it never was."""
+    gain = outcome.steering.gain
+    return GainReport(**asdict(gain)) if gain.round else None
 
 
 def _by_kind(account: Account) -> dict[str, int]:

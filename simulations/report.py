@@ -36,6 +36,25 @@ class LabelModelReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GainReport:
+    """What choosing has brought over picking at random, when it was last compared.
+
+    Attributes:
+        round: In which round.
+        labels: Labels of each kind the two heads were trained on beside the seeds.
+        per_thousand: Difference of accuracy for each 1,000 labels.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    round: int
+    labels: int
+    per_thousand: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The outcome of one scenario under one seed, a twin with random picks beside it."""
 
@@ -63,9 +82,13 @@ class Report:
     label_model: LabelModelReport
     annotator_accuracy: float
     labels_cost: float
+    gain: GainReport | None = None
+    drift_alarms: tuple[int, ...] = ()
+    stopped: str = ""
     wall_s: float
     client_rounds_per_s: float
     peak_rss_mb: int
+    sums: str = "exact sums, seen per device"
 
     def to_json(self) -> str:
         """Return the report as JSON, two spaces in, keys in the order above."""

@@ -1,14 +1,28 @@
 """A scenario: one flat TOML file that, with a seed, reproduces a rehearsal to the byte."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
+from coordinator.deep_settings import DeepSettings
+from coordinator.recipe_settings import RecipeSettings
 from coordinator.settings import CampaignSettings, InputSettings
+from coordinator.steering_settings import (
+    AllocationSettings,
+    DriftSettings,
+    GainSettings,
+    StopSettings,
+)
+from coordinator.teaching_settings import TeachingSettings
+from fieldvote.cohort_policy import CohortPolicy
 from fieldvote.errors import InputError, nearest
+from fieldvote.privacy_policy import PrivacySettings
 from fieldvote.settings import load_settings, parse_settings, parse_toml
+from simulations.arrivals import ArrivalSettings
 from simulations.datasets import DATASETS, read_arrays
+from simulations.network_settings import NetworkSettings
 
 _AT_LEAST_ONE = (
     "labels_per_device",
@@ -17,6 +31,12 @@ _AT_LEAST_ONE = (
     "epochs",
     "text_width",
 )
+_LEARNERS: Mapping[str, Literal["summed", "averaged", "deep"]] = {
+    "summed": "summed",
+    "averaged": "averaged",
+    "deep": "deep",
+}
+_DEEP = "-deep"  # the scenario of a data set whose devices train a network
 _FOLDER = resources.files("simulations") / "scenarios"
 
 
@@ -39,15 +59,26 @@ class Scenario:
         random_share: Share of a round's labels that is picked at random.
         price: Price of one answer.
         error_rate: How often an annotator slips, beyond what redaction hides.
-        learner: "summed" or "averaged".
+        learner: "summed", "averaged", or "deep" for a network of its own.
         exchanges: Gradient exchanges a round may use.
-        epochs: Local epochs per exchange, with "averaged".
+        epochs: Local epochs per exchange, with "averaged" and "deep".
         l2: Strength of the head's L2 penalty, in units of one label.
         vote_weight: Weight of all voted items together, in units of one label.
         text_width: Hashed features of a text.
         keep_fields: Fields of a row an annotator is shown; empty shows all.
         keep_decimals: Decimals those fields are rounded to.
         inputs: How embeddings become the head's inputs.
+        recipes: Which inputs are tried beside those, and when.
+        arrivals: Which items come while the campaign runs.
+        drift: When those are taken to be unlike the ones before.
+        gain: How often choosing is compared with picking at random.
+        stop: When the campaign ends by itself.
+        allocation: How a round's labels are shared out over classes and devices.
+        network: What is trained, with "deep".
+        deep: How, with "deep".
+        privacy: The noise in sums, as in policy.toml; none unless said otherwise.
+        teaching: How sure a label must be to teach how deep.
+        cohort: Over whom sums are made, as in policy.toml; sums = "secure" hides each device's.
     """
 
     name: str
@@ -73,6 +104,17 @@ class Scenario:
     keep_fields: tuple[str, ...] = ()
     keep_decimals: int = 3
     inputs: InputSettings = field(default_factory=InputSettings)
+    recipes: RecipeSettings = field(default_factory=RecipeSettings)
+    arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
+    gain: GainSettings = field(default_factory=GainSettings)
+    stop: StopSettings = field(default_factory=StopSettings)
+    allocation: AllocationSettings = field(default_factory=AllocationSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    deep: DeepSettings = field(default_factory=DeepSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    teaching: TeachingSettings = field(default_factory=TeachingSettings)
+    cohort: CohortPolicy = field(default_factory=CohortPolicy)
 
     def __post_init__(self) -> None:
         """Refuse what no rehearsal can do."""
@@ -92,8 +134,8 @@ class Scenario:
             raise InputError(f"rounds: expected 1 or more, got {self.rounds}")
         if self.devices is not None and self.devices < 2:
             raise InputError(f"devices: expected 2 or more, got {self.devices}")
-        if self.learner not in ("summed", "averaged"):
-            raise InputError(f"learner: {nearest(self.learner, ['summed', 'averaged'])}")
+        if self.learner not in _LEARNERS:
+            raise InputError(f"learner: {nearest(self.learner, _LEARNERS)}")
 
     @staticmethod
     def load(name: str | Path) -> "Scenario":
@@ -156,19 +198,26 @@ class Scenario:
             offers=self.offers,
             random_share=self.random_share,
             price=self.price,
-            learner="averaged" if self.learner == "averaged" else "summed",
+            learner=_LEARNERS[self.learner],
             exchanges=self.exchanges,
             epochs=self.epochs,
             l2=self.l2,
             vote_weight=self.vote_weight,
             inputs=self.inputs,
+            drift=self.drift,
+            gain=self.gain,
+            stop=self.stop,
+            allocation=self.allocation,
+            teaching=self.teaching,
+            deep=self.deep,
+            recipes=self.recipes,
         )
 
 
 def names() -> tuple[str, ...]:
     """Return the scenarios that come with fieldvote."""
     stems = (name.removesuffix(".toml") for name in _shipped(".toml"))
-    return tuple(stem for stem in stems if stem in DATASETS)
+    return tuple(sorted(stem for stem in stems if stem.removesuffix(_DEEP) in DATASETS))
 
 
 def _shipped(ending: str) -> tuple[str, ...]:

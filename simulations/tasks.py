@@ -1,11 +1,18 @@
 """A task for a data set: what an engineer would write, made from the training devices alone."""
 
 import json
+import math
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.models.backbone import identity_backbone
+from coordinator.models.compiling import compiled_files
+from coordinator.models.networks import perceptron, picture_network
+from fieldvote.cohort_policy import CohortPolicy
+from fieldvote.errors import InputError
+from fieldvote.privacy_policy import PrivacySettings
 from fieldvote.task import Task
 from simulations.dataset import Dataset
 from simulations.scenario import Scenario
@@ -34,22 +41,45 @@ def build_task(dataset: Dataset, trains: NDArray[np.bool_], scenario: Scenario) 
 
 def task_files(dataset: Dataset, trains: NDArray[np.bool_], scenario: Scenario) -> dict[str, bytes]:
     """Return the files of such a task by name."""
-    classes = len(dataset.classes)
     if dataset.texts is not None:
-        model = identity_backbone(scenario.text_width, classes)
         given = f'kind = "text"\nwidth = {scenario.text_width}\n'
     else:
-        model = identity_backbone(len(dataset.feature_names), classes)
         given = f'kind = "tabular"\nfields = {_toml(list(dataset.feature_names))}\n'
-    return {
+    deep = scenario.learner == "deep"
+    files = {
         "task.toml": (
             f"name = {_toml(scenario.name)}\nclasses = {_toml(list(dataset.classes))}\n"
-            f"[input]\n{given}"
+            f"[input]\n{given}{scenario.network.toml() if deep else ''}"
         ).encode(),
         "functions.toml": _functions(dataset, trains, scenario),
         "policy.toml": _policy(dataset, scenario).encode(),
-        "model.onnx": model,
+        "model.onnx": _model(dataset, trains, scenario),
     }
+    if deep:
+        blank = dict.fromkeys(scenario.network.training().files, b"")
+        files |= compiled_files({**files, **blank}, f"task of {scenario.name}")
+    return files
+
+
+def _model(dataset: Dataset, trains: NDArray[np.bool_], scenario: Scenario) -> bytes:
+    """Return a model that is as good as none, or a network whose weights are drawn."""
+    classes, network = len(dataset.classes), scenario.network
+    width = scenario.text_width if dataset.features is None else len(dataset.feature_names)
+    if scenario.learner != "deep":
+        return identity_backbone(width, classes)
+    mean, scale = np.zeros(width), np.ones(width)
+    if dataset.features is not None:
+        # as an engineer would know from the sensors' data sheet, or from a trial
+        mean = np.nanmean(dataset.features[trains], axis=0)
+        spread = np.nanstd(dataset.features[trains], axis=0)
+        scale = np.where(spread > 0, spread, 1.0)
+    if network.kind == "perceptron":
+        return perceptron(hidden=network.hidden, classes=classes, mean=mean, scale=scale)
+    side = math.isqrt(width)
+    if side * side != width or dataset.features is None:
+        raise InputError(f"network.kind: {width} features are no square picture")
+    brightest = float(np.nanmax(np.abs(dataset.features[trains]))) or 1.0
+    return picture_network(side=side, channels=network.hidden, classes=classes, scale=brightest)
 
 
 def _functions(dataset: Dataset, trains: NDArray[np.bool_], scenario: Scenario) -> bytes:
@@ -103,7 +133,25 @@ def _policy(dataset: Dataset, scenario: Scenario) -> str:
         decimals = scenario.keep_decimals
         lines += ["[candidates.keep]", *(f"{_toml(name)} = {decimals}" for name in kept), ""]
     lines += ["[rounds]", f"random_share = {scenario.random_share}", f"price = {scenario.price}"]
+    lines += ["", *_privacy(scenario.privacy)]
+    if scenario.cohort != CohortPolicy():
+        said = asdict(scenario.cohort).items()
+        lines += ["", "[cohort]", *(f"{name} = {json.dumps(value)}" for name, value in said)]
     return "\n".join(lines) + "\n"
+
+
+def _privacy(privacy: PrivacySettings) -> list[str]:
+    """Return the noise in sums as the policy says it; nothing where there is none."""
+    if not privacy.on:
+        return []
+    said = asdict(privacy)
+    split = said.pop("split")
+    return [
+        "[privacy]",
+        *(f"{name} = {json.dumps(value)}" for name, value in said.items()),
+        "[privacy.split]",
+        *(f"{name} = {json.dumps(value)}" for name, value in split.items()),
+    ]
 
 
 def _toml(value: str | list[str]) -> str:

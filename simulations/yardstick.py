@@ -89,6 +89,15 @@ def own_ceiling_metric(
     )
 
 
+def judged(everything: Everything, model: HeadModel) -> float:
+    """Return the score of a head on held-out devices, counted without noise."""
+    tests = ~everything.trains
+    predicted = predict(_inputs(everything, model)[tests], head_of(model)).argmax(axis=1)
+    return score(
+        everything.metric, confusion(everything.labels[tests], predicted, everything.classes)
+    )
+
+
 def _inputs(everything: Everything, model: HeadModel) -> NDArray[np.float64]:
     """Return the head's inputs of all items, each re-centred by its own device's pool."""
     representation = representation_of(model)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from coordinator.keys.folder import KeyFolder, Record
 from coordinator.keys.secret_files import write_over
+from coordinator.models.compiling import check_compiled
 from fieldvote.bundle import (
     DIRECTORY_FILE,
     DIRECTORY_METADATA,
@@ -63,12 +64,13 @@ def sign_task(folder: KeyFolder, task: Path, *, now_s: float) -> int:
 
     Raises:
         InputError: the keys are not here.
-        TaskError: the folder holds no task.
+        TaskError: the folder holds no task, or one whose train step is not of its model.
         StoreError: a file cannot be written.
     """
     files, chain, record = Task.files(task), folder.roots(), folder.record()
     if taken := sorted(name for name in files if name.endswith(_SIGNED_SUFFIX)):
         raise InputError(f"{task}: '{taken[0]}' has the name of what is signed; call it otherwise")
+    check_compiled(files, str(task))
     version = 1 + max(record.versions.get(Role.TARGETS, 0), _version_in(task / TARGETS_FILE))
     key = held_key(folder, "targets", chain[-1].value.keys(Role.TARGETS))
     targets = Targets(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from onnx import NodeProto, ValueInfoProto
 
 # old enough for every ONNX Runtime since 1.14; nothing newer is needed for these operators
-_IR_VERSION = 8
-_OPSET = 17
+IR_VERSION = 8
+OPSET = 17
 
 
 def identity_backbone(width: int, classes: int) -> bytes:
@@ -97,8 +97,8 @@ def _build(
     model = helper.make_model(
         graph,
         producer_name="fieldvote",
-        ir_version=_IR_VERSION,
-        opset_imports=[helper.make_operatorsetid("", _OPSET)],
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_operatorsetid("", OPSET)],
     )
     checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))

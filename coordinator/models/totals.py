@@ -6,7 +6,7 @@ trains, and a round can be rebuilt from its snapshot to the same bytes.
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from platform import machine
 from typing import Self
@@ -14,6 +14,8 @@ from typing import Self
 import numpy as np
 
 from coordinator.inbox import ANCHORS, LABELED, MOMENTS, VOTED, VOTED_ITEMS, VOTES, Shapes
+from coordinator.models.compiling import first_parameters
+from coordinator.models.private_start import first_private_model
 from coordinator.models.training import first_model
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
@@ -201,15 +203,20 @@ def model_to_start_from(store: Store, task: Task, settings: CampaignSettings) ->
     Raises:
         UnavailableError: no device was surveyed yet.
     """
+    if task.policy.privacy.on:
+        return first_private_model(task, settings)
     moments = _sum(store, MOMENTS)
     if not len(moments):
         raise UnavailableError("no device was surveyed yet; there is nothing to train on")
-    return first_model(
+    model = first_model(
         Moments.from_vector(moments),
         settings.inputs,
         classes=len(task.classes),
         seed=settings.seed,
     )
+    if settings.learner == "deep":
+        model = replace(model, deep=first_parameters(task))
+    return model
 
 
 def _sum(store: Store, name: str) -> IntVector:

@@ -1,18 +1,32 @@
-"""What votes mean: the label model of a round, fitted from kept sums and a few exchanges."""
+"""What votes mean, and what they may teach: a round's label model and rule, from kept sums.
+
+Both are made in a few exchanges each, the rule's after the label model's; see ``governing``.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from coordinator.models.totals import Snapshot, fit_in_exchanges, write_parameters
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import Agreed, Event, Snapshotted
 from coordinator.rounds.exchange import Exchanges
+from coordinator.rounds.governing import (
+    LessonQuestion,
+    Ruling,
+    fits,
+    govern_round,
+    teacher_of,
+    write_rule,
+)
 from coordinator.rounds.judging import NOTHING, Judging, LegSums
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
+from fieldvote.errors import InternalError
 from fieldvote.heads import VotesRequest
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
@@ -76,6 +90,7 @@ class Agreement:
         self._settings = parts.settings
         self._store = parts.store
         self._fitting: Fitting | None = None
+        self._ruling: Ruling | None = None
 
     def step(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Keep the sums as they are now; then ask devices what their votes say, leg by leg."""
@@ -83,28 +98,81 @@ class Agreement:
             self._snapshot(state)
             return None
         fitting = self._caught_up(state)
-        if isinstance(fitting.asked, LabelModel):
-            self._agreed(state, fitting.asked)
+        if not isinstance(fitting.asked, LabelModel):
+            return self._ask_of_votes(state, fitting.asked, fitting.heard)
+        ruling = self._ruled(state, fitting.heard)
+        if ruling.asked is None:
+            self._agreed(state, fitting.asked, ruling)
             return None
-        question, leg = fitting.asked, fitting.heard
+        return self._ask_of_lessons(state, fitting, ruling.asked, fitting.heard + ruling.heard)
+
+    def _ask_of_votes(self, state: RoundState, question: VoteQuestion, leg: int) -> Rest | None:
+        """Ask what votes say under the label model so far."""
+        request = VotesRequest(
+            round=state.number,
+            step=leg,
+            about=question.about,
+            label_model=question.model.to_vector(),
+            copies=question.packed_copies,
+            one_in=question.one_in,
+            task=self._parts.task.digest,
+        )
+        return self._ask(state, request, leg, question.length, lambda _: True)
+
+    def _ask_of_lessons(
+        self, state: RoundState, fitting: Fitting, question: LessonQuestion, leg: int
+    ) -> Rest | None:
+        """Ask what lessons there would be under the label model and the rule so far."""
+        if not isinstance(fitting.asked, LabelModel):
+            raise InternalError("lessons were asked about before the label model was fitted")
+        snapshot, task = self._kept(state), self._parts.task
+        base = self._parts.shelf.get(state.base)
+        judges = question.about == "pseudo"
+        weight = snapshot.vote_weight(self._settings, len(task.functions))
+        request = VotesRequest(
+            round=state.number,
+            step=leg,
+            about=question.about,
+            label_model=fitting.asked.to_vector() if weight > 0 else np.empty(0),
+            copies=b"",
+            one_in=1,
+            task=task.digest,
+            vote_weight=weight,
+            teaching=question.rule,
+            teacher=base if judges else teacher_of(question.rule, base),
+        )
+        return self._ask(
+            state,
+            request,
+            leg,
+            question.length,
+            lambda vector: fits(question, vector, classes=len(task.classes)),
+            judges=judges,
+        )
+
+    def _ask(
+        self,
+        state: RoundState,
+        request: VotesRequest,
+        leg: int,
+        length: int,
+        fit: Callable[[IntVector], bool],
+        *,
+        judges: bool = False,
+    ) -> Rest | None:
+        """Ask training devices one leg, or whoever holds answers that are never trained on."""
 
         def requests() -> dict[DeviceId, bytes]:
-            request = VotesRequest(
-                round=state.number,
-                step=leg,
-                about=question.about,
-                label_model=question.model.to_vector(),
-                copies=question.packed_copies,
-                one_in=question.one_in,
-                task=self._parts.task.digest,
-            )
-            return dict.fromkeys(self._parts.training(), encode_message(request))
+            parts = self._parts
+            asked = parts.reachable() if judges else parts.training()
+            return dict.fromkeys(asked, encode_message(request))
 
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
-            vectors = self._parts.inbox.votes(state.number, leg, replies, length=question.length)
-            for vector in vectors.values():
+            vectors = self._parts.inbox.votes(state.number, leg, replies, length=length)
+            good = {device: vector for device, vector in vectors.items() if fit(vector)}
+            for vector in good.values():
                 self._judging.add(state, "votes", leg, LegSums(held_out=vector, random_arm=NOTHING))
-            return list(vectors)
+            return list(good)
 
         return self._exchanges.step(
             state,
@@ -134,18 +202,52 @@ class Agreement:
             fitting = Fitting.begin(
                 state.number, fit_of(self._parts.task, snapshot, self._settings)
             )
-            self._fitting = fitting
+            self._fitting, self._ruling = fitting, None
         for digest in state.legs[fitting.heard :]:
+            if isinstance(fitting.asked, LabelModel):
+                break  # what follows is about the rule
             fitting.tell(self._judging.read(digest).held_out)
         return fitting
 
-    def _agreed(self, state: RoundState, model: LabelModel) -> None:
-        """Keep the label model."""
+    def _ruled(self, state: RoundState, fitted: int) -> Ruling:
+        """Return the conversation about the rule with every closed leg in; the fit had the first.
+
+        The label model's fit is begun anew with a process, and this one with it.
+        """
+        ruling = self._ruling
+        if ruling is None:
+            ruling = Ruling.begin(
+                govern_round(
+                    self._parts.task,
+                    self._kept(state),
+                    self._settings,
+                    trained=bool(state.parent),
+                )
+            )
+            self._ruling = ruling
+        for digest in state.legs[fitted + ruling.heard :]:
+            ruling.tell(self._judging.read(digest).held_out)
+        return ruling
+
+    def _kept(self, state: RoundState) -> Snapshot:
+        """Return the sums the round trains from."""
+        return Snapshot.from_bytes(self._store.artifact(state.inputs))
+
+    def _agreed(self, state: RoundState, model: LabelModel, ruling: Ruling) -> None:
+        """Keep the label model and the rule."""
         heard = self._fitting.heard if self._fitting else 0
-        self._fitting = None
+        self._fitting = self._ruling = None
         with self._store.transaction():
-            digest = self._store.keep_artifact(write_parameters(model))
-            self._record(Agreed(round=state.number, label_model=digest, exchanges=heard))
+            rule = ruling.rule
+            self._record(
+                Agreed(
+                    round=state.number,
+                    label_model=self._store.keep_artifact(write_parameters(model)),
+                    exchanges=heard,
+                    teaching="" if rule is None else self._store.keep_artifact(write_rule(rule)),
+                    depth=state.legs[-1] if ruling.reported else "",
+                )
+            )
 
 
 def fit_of(task: Task, snapshot: Snapshot, settings: CampaignSettings) -> Fit:

@@ -15,9 +15,12 @@ from coordinator.rounds.events import (
     Planned,
     Resolved,
     Reverted,
+    RoundKind,
+    Stopped,
     load_event,
 )
 from coordinator.rounds.machine import Phase, RoundState, advance
+from coordinator.rounds.steering import Steering, steered
 from coordinator.store.campaign import Store
 from fieldvote.errors import DataError, SettingsError
 from fieldvote.settings import parse_settings
@@ -26,6 +29,8 @@ STREAM = "rounds"
 """What the store calls the events of a campaign."""
 
 _REMEMBERED = 32  # rounds that are over; whoever wants more reads the stream
+
+_RANKS: Mapping[RoundKind, int] = {"incident": 0, "drift": 1, "ordinary": 2}
 
 _HOLDING = frozenset(
     {
@@ -52,7 +57,9 @@ class CampaignState:
         serial: The highest place in the order of heads that was given.
         scored: Confusion counts of `model` on held-out devices.
         judged: The same of the head that is judged now.
+        fates: What became of what the head before that one knew; empty where it was not counted.
         labels: How many labels were resolved.
+        steering: Its watch over new items, what strategies have brought, when it ends.
     """
 
     rounds: Mapping[int, RoundState] = field(default_factory=dict)
@@ -67,6 +74,8 @@ class CampaignState:
     scored: tuple[int, ...] = ()
     judged: tuple[int, ...] = ()
     labels: int = 0
+    fates: tuple[int, ...] = ()
+    steering: Steering = field(default_factory=Steering)
 
     def next_serial(self, *, taken_back: bool = False) -> int:
         """Return the next place in the order of heads: even for a new one, odd for one before it.
@@ -86,9 +95,9 @@ class CampaignState:
 
     @property
     def open(self) -> list[RoundState]:
-        """Rounds that are not over: incidents first, then the oldest first."""
+        """Rounds that are not over: incidents first, then what is new, then the oldest first."""
         rounds = [state for state in self.rounds.values() if not state.over]
-        return sorted(rounds, key=lambda state: (state.kind != "incident", state.number))
+        return sorted(rounds, key=lambda state: (_RANKS[state.kind], state.number))
 
     @property
     def learning(self) -> int:
@@ -110,9 +119,17 @@ def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
     if isinstance(event, Planned) and event.round != campaign.last + 1:
         return campaign
     after = advance(before, event)
+    steering = steered(
+        campaign.steering, event, after, model=campaign.model, scored=campaign.scored
+    )
+    if isinstance(event, Stopped):
+        ends = event.round == campaign.last and not campaign.steering.stopped
+        return replace(campaign, steering=steering) if ends else campaign
     if after is before:
         return campaign
-    moved = replace(campaign, rounds=_kept({**campaign.rounds, after.number: after}))
+    moved = replace(
+        campaign, rounds=_kept({**campaign.rounds, after.number: after}), steering=steering
+    )
     match event:
         case Planned():
             moved = replace(moved, last=event.round, planned_at=event.at)
@@ -122,7 +139,7 @@ def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
         case Resolved():
             moved = replace(moved, labels=moved.labels + event.answers)
         case Evaluated():
-            moved = replace(moved, judged=event.held_out)
+            moved = replace(moved, judged=event.held_out, fates=event.fates)
         case Reverted():
             moved = replace(moved, serial=max(moved.serial, event.serial))
         case _:
@@ -208,7 +225,15 @@ def load_campaign(snapshot: bytes) -> CampaignState:
         scored=flat.scored,
         judged=flat.judged,
         labels=flat.labels,
+        fates=flat.fates,
+        steering=flat.steering,
     )
+
+
+def keep_snapshot(store: Store, version: int, campaign: CampaignState) -> None:
+    """Keep where a campaign stands after its event of this number."""
+    with store.transaction():
+        store.keep_snapshot(STREAM, version, dump_campaign(campaign))
 
 
 def load_state(store: Store) -> tuple[int, CampaignState]:
@@ -249,3 +274,5 @@ class _Flat:
     scored: tuple[int, ...]
     judged: tuple[int, ...]
     labels: int
+    fates: tuple[int, ...] = ()
+    steering: Steering = field(default_factory=Steering)

@@ -7,13 +7,22 @@ that reading the stream again never decides again.
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from coordinator.rounds.events_aside import Abandoned as Abandoned
+from coordinator.rounds.events_aside import Compared as Compared
+from coordinator.rounds.events_aside import Paused as Paused
+from coordinator.rounds.events_aside import Quarantined as Quarantined
+from coordinator.rounds.events_aside import Recast as Recast
+from coordinator.rounds.events_aside import Resumed as Resumed
+from coordinator.rounds.events_aside import Stopped as Stopped
+from coordinator.rounds.events_aside import Watched as Watched
 from coordinator.store.written import dump_event as dump_event  # as its events are read
 from coordinator.store.written import load_event as load
 
-RoundKind = Literal["ordinary", "incident"]
+RoundKind = Literal["ordinary", "incident", "drift"]
 ExchangeName = Literal[
-    "survey", "collect", "answers", "votes", "train", "evaluate", "canary", "roll_out", "trial"
-]
+    "survey", "collect", "answers", "votes", "train", "evaluate", "canary", "roll_out", "trial",
+    "influence", "compare", "recast",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +31,16 @@ class Planned:
 
     Attributes:
         round: Its number; numbers count up.
-        kind: An incident round goes ahead of the others and is never asked to wait.
+        kind: An incident round goes ahead of the others and is never asked to wait; a drift round
+            is aimed at what is new on the devices.
         devices: Who is surveyed.
         budget: How many labels it may buy.
         first: Whether it buys the seed labels.
         at: When, so that the next one can keep its distance.
+        watch: The round whose first head new items are counted by; itself: from here on by the
+            newest head. 0 where nobody watches.
+        strategy: How it chooses; empty: as the settings say.
+        aims: Least share of its picks for each class, by prediction; empty for none.
     """
 
     round: int
@@ -35,6 +49,9 @@ class Planned:
     budget: int
     first: bool
     at: str
+    watch: int = 0
+    strategy: str = ""
+    aims: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +119,7 @@ class Selected:
         considered: Digest of those offers.
         items: The chosen ones, best first.
         most: How many the budget allowed.
+        pending: Digest of what was granted before and waited for an answer; empty for nothing.
     """
 
     round: int
@@ -109,6 +127,7 @@ class Selected:
     considered: str
     items: tuple[str, ...]
     most: int
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,11 +212,15 @@ class Agreed:
         round: Which round.
         label_model: Digest of its parameters.
         exchanges: How often devices were asked about their votes.
+        teaching: Digest of the rule of what may teach how deep; empty: all labels teach all layers.
+        depth: Digest of the sums that tell what did; empty where nobody asked.
     """
 
     round: int
     label_model: str
     exchanges: int
+    teaching: str = ""
+    depth: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,11 +235,21 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
-    """Summed confusion counts, truth by row, of held-out devices and of the random arm."""
+    """How a new head was judged, and what was found out about it.
+
+    Attributes:
+        round: Which round.
+        held_out: Summed confusion counts of held-out devices, truth by row.
+        random_arm: The same of the random arm.
+        trace: Digest of which function taught it what; empty where nobody asked.
+        fates: What became of what the head before knew, by slice and class; empty likewise.
+    """
 
     round: int
     held_out: tuple[int, ...]
     random_arm: tuple[int, ...]
+    trace: str = ""
+    fates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,42 +302,12 @@ class Reverted:
     serial: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
-    """Somebody stopped the round for a while."""
-
-    round: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
-    """A paused or quarantined round goes on where it was."""
-
-    round: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """Something does not add up; a person must look before the round goes on."""
-
-    round: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abandoned:
-    """The round is given up; its labels stay."""
-
-    round: int
-    reason: str
-
-
 Event: TypeAlias = (
     Planned
     | Asked
     | Extended
     | Closed
+    | Watched
     | Selected
     | Opened
     | Labeled
@@ -312,6 +315,7 @@ Event: TypeAlias = (
     | Fitted
     | Snapshotted
     | Agreed
+    | Recast
     | Trained
     | Evaluated
     | Passed
@@ -323,6 +327,8 @@ Event: TypeAlias = (
     | Resumed
     | Quarantined
     | Abandoned
+    | Compared
+    | Stopped
 )
 EVENTS: dict[str, type[Event]] = {event.__name__: event for event in get_args(Event)}
 """Every event by its name in the stream."""

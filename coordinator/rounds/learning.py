@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coordinator.models.deep import drill_of, reply_check, train_deep
 from coordinator.models.totals import Snapshot, read_parameters
-from coordinator.models.training import Leg, Solver, average, is_reply, solve
+from coordinator.models.training import Leg, Solver, average, solve
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import (
@@ -19,13 +20,18 @@ from coordinator.rounds.events import (
     Trained,
 )
 from coordinator.rounds.exchange import Exchanges
+from coordinator.rounds.gain import GainLegs
+from coordinator.rounds.governing import rule_at, teacher_of
+from coordinator.rounds.influence import Tracing
 from coordinator.rounds.judging import NOTHING, Judging, LegSums
+from coordinator.rounds.keeping import Kept, kept_in
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.robust import RobustLegs
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import FloatVector, IntVector
-from fieldvote.heads import GradientRequest, HeadModel
+from fieldvote.heads import GradientRequest, HeadModel, Keeping
 from fieldvote.records import (
     DeviceId,
 )
@@ -46,6 +52,7 @@ class Work:
         solver: Asks for legs.
         reached: How many it was sent.
         asked: What it asks next, or its result.
+        keeping: What devices keep of what was known; None: nothing.
     """
 
     number: int
@@ -55,6 +62,7 @@ class Work:
     solver: Solver
     reached: int
     asked: Leg | Solved
+    keeping: Keeping | None = None
 
     def send(self, sums: IntVector | None) -> None:
         """Tell the solver what a leg came to."""
@@ -83,31 +91,38 @@ class Learning:
         self._settings = parts.settings
         self._store = parts.store
         self._work: Work | None = None
+        self._robust = RobustLegs(parts.settings, parts.task)
+        self._tracing = Tracing(parts, exchanges, judging, self.lesson)
+        self._gain = GainLegs(parts, exchanges, judging, record)
 
-    def train(self, state: RoundState, _: CampaignState) -> Rest | None:
+    def train(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Solve the head from sums over everything that teaches, leg by leg."""
         known = self._store.devices()
         if not any(device.teaches for device in known.values()):
             # every candidate stayed on its device: the head waits, the campaign does not
             self._trained(state, Solved(model=self._parts.shelf.get(state.base), exchanges=0))
             return None
-        work = self._caught_up(state)
+        work = self._caught_up(state, campaign)
         if isinstance(work.asked, Solved):
             self._trained(state, work.asked)
             return None
-        leg, averaged = work.asked, self._settings.learner == "averaged"
+        leg = work.asked
 
         def requests() -> dict[DeviceId, bytes]:
-            blob = encode_message(self._gradient(work, leg))
-            return {device: blob for device in self._parts.reachable() if known[device].teaches}
+            blob = encode_message(self._gradient(state, work, leg))
+            able = self._parts.may_teach
+            return {d: blob for d in self._parts.reachable() if able(known[d])}
 
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
             vectors = self._parts.inbox.gradients(
                 state.number,
                 leg.step,
                 replies,
-                fits=lambda vector: is_reply(leg.model, vector, averaged=averaged),
+                fits=reply_check(leg.model, self._settings),
             )
+            if self._robust.on:
+                self._robust.add(state, leg.step, vectors)
+                return list(vectors)
             for vector in vectors.values():
                 self._judging.add(
                     state, "train", leg.step, LegSums(held_out=vector, random_arm=NOTHING)
@@ -123,36 +138,48 @@ class Learning:
                 count=count,
                 share=self._settings.pace.minimum_share,
                 least=1,
-                close=lambda: self._judging.keep(state, "train", leg.step),
+                close=self._robust.closing(state, leg.step, self._judging),
             ),
         )
 
-    def _caught_up(self, state: RoundState) -> Work:
+    def _caught_up(self, state: RoundState, campaign: CampaignState) -> Work:
         """Return the solver with every closed leg in; a process just started begins a new one."""
         work = self._work
         if work is None or work.number != state.number:
-            snapshot = Snapshot.from_bytes(self._store.artifact(state.inputs))
-            base = self._parts.shelf.get(state.base)
-            functions = len(self._parts.task.functions)
-            vector = read_parameters(self._store.artifact(state.label_model))
-            work = begin(state.number, base, snapshot, self._settings, functions, vector)
-            self._work = work
+            work = self._work = self._begun(state, campaign)
         for digest in state.legs[work.reached :]:
             work.send(self._judging.read(digest).held_out)
         return work
 
-    def _gradient(self, work: Work, leg: Leg) -> GradientRequest:
+    def _begun(self, state: RoundState, campaign: CampaignState) -> Work:
+        """Return the work of a round at its first leg."""
+        store, task, settings = self._store, self._parts.task, self._settings
+        return begin(
+            state.number,
+            self._parts.shelf.get(state.base),
+            Snapshot.from_bytes(store.artifact(state.inputs)),
+            settings,
+            len(task.functions),
+            read_parameters(store.artifact(state.label_model)),
+            kept=kept_in(store, task, settings, state, campaign),
+        )
+
+    def _gradient(self, state: RoundState, work: Work, leg: Leg) -> GradientRequest:
         """Return the request of one leg."""
-        settings = self._settings
+        settings, rule = self._settings, rule_at(self._store, state.teaching)
         return GradientRequest(
             round=work.number,
             step=leg.step,
             model=leg.model,
             vote_weight=work.weight,
             label_model=work.label_model if work.weight > 0 else _NO_FLOATS,
-            epochs=settings.epochs if settings.learner == "averaged" else 0,
+            epochs=0 if settings.learner == "summed" else settings.epochs,
             l2_per_item=settings.l2 / max(work.total, 1.0),
             task=self._parts.task.digest,
+            teaching=rule,
+            teacher=teacher_of(rule, self._parts.shelf.get(state.base)),
+            drill=drill_of(settings, number=work.number, step=leg.step),
+            keeping=work.keeping,
         )
 
     def _trained(self, state: RoundState, solved: Solved) -> None:
@@ -168,21 +195,37 @@ class Learning:
                 )
             )
 
-    def evaluate(self, state: RoundState, _: CampaignState) -> Rest | None:
-        """Count right and wrong on devices and items that never train."""
-        if state.exchange is not None and not state.exchange.open:
-            sums = self._judging.read(state.exchange.sums)
+    def lesson(
+        self, state: RoundState, campaign: CampaignState, model: HeadModel
+    ) -> GradientRequest:
+        """Return what the training of a round asks of a head, when all is over."""
+        work = self._begun(state, campaign)
+        return self._gradient(state, work, Leg(step=0, model=model))
+
+    def evaluate(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Ask who taught the head; count right and wrong on devices and items that never train."""
+        if self._gain.is_due(state):
+            return self._gain.step(state)
+        asked, rest = self._tracing.step(state, campaign)
+        if asked:
+            return rest
+        exchange = state.exchange
+        if exchange is not None and exchange.name == "evaluate" and not exchange.open:
+            sums = self._judging.read(exchange.sums)
             with self._store.transaction():
+                trace, fates = self._tracing.keep(state, campaign)
                 self._record(
                     Evaluated(
                         round=state.number,
                         held_out=tuple(sums.held_out.tolist()),
                         random_arm=tuple(sums.random_arm.tolist()),
+                        trace=trace,
+                        fates=fates,
                     )
                 )
             return None
         known = self._store.devices()
-        able = {device for device, it in known.items() if it.evaluates or it.teaches}
+        able = {d for d, it in known.items() if it.evaluates or self._parts.may_teach(it)}
         here = [device for device in self._parts.reachable() if device in able]
         return self._judging.step(state, "evaluate", 0, state.model, here, least=bool(able))
 
@@ -194,15 +237,19 @@ def begin(
     settings: CampaignSettings,
     functions: int,
     label_model: FloatVector,
+    *,
+    kept: Kept | None = None,
 ) -> Work:
     """Return the work of a round at its first leg."""
     weight = snapshot.vote_weight(settings, functions)
     sums = snapshot.head_sums(base, weight)
-    solver = (
-        average(base, exchanges=settings.exchanges)
-        if settings.learner == "averaged"
-        else solve(base, sums, l2=settings.l2, exchanges=settings.exchanges)
-    )
+    if settings.learner == "deep":
+        solver = train_deep(base, settings.deep, exchanges=settings.exchanges)
+    elif settings.learner == "averaged":
+        solver = average(base, exchanges=settings.exchanges)
+    else:
+        hold = kept.hold if kept else None
+        solver = solve(base, sums, l2=settings.l2, exchanges=settings.exchanges, hold=hold)
     work = Work(
         number=number,
         label_model=label_model,
@@ -211,6 +258,7 @@ def begin(
         solver=solver,
         reached=-1,
         asked=Solved(model=base, exchanges=0),
+        keeping=kept.keeping if kept else None,
     )
     work.send(None)
     return work

@@ -23,6 +23,7 @@ from coordinator.rounds.events import (
     Agreed,
     Asked,
     Closed,
+    Compared,
     Evaluated,
     Event,
     ExchangeName,
@@ -34,6 +35,7 @@ from coordinator.rounds.events import (
     Paused,
     Planned,
     Quarantined,
+    Recast,
     Refused,
     Resolved,
     Resumed,
@@ -42,8 +44,10 @@ from coordinator.rounds.events import (
     RoundKind,
     Selected,
     Snapshotted,
+    Stopped,
     Trained,
     Tried,
+    Watched,
 )
 
 
@@ -132,7 +136,7 @@ class RoundState:
 
     Attributes:
         number: Which round; 0 before the first.
-        kind: Ordinary, or an incident.
+        kind: Ordinary, an incident, or aimed at what is new.
         phase: Where it stands.
         held: Where it goes on after a pause or a quarantine.
         devices: Who is surveyed.
@@ -144,12 +148,21 @@ class RoundState:
         base: Digest of the head training starts from.
         inputs: Digest of everything else training starts from.
         label_model: Digest of the label model's parameters it trains with.
+        teaching: Digest of the rule of what may teach how deep; empty: all labels teach all layers.
+        depth: Digest of the sums that tell what did; empty where nobody asked.
         parent: The head before; empty for the first.
         legs: Digests of the sums of this phase's exchanges so far.
         model: Digest of the new head; empty before it is trained.
+        trace: Digest of which function taught the new head what; empty where nobody asked.
         serial: Place of the new head in the order of heads.
         rolled_out: Whether the fleet was given the new head.
         reason: Why the round is where it is, if that is not obvious.
+        watch: The round whose first head new items are counted by; 0 where nobody watches.
+        strategy: How it chooses; empty: as the settings say.
+        aims: Least share of its picks for each class, by prediction; empty for none.
+        looked: Whether its new items were compared with those before.
+        compared: Whether its shadow heads were compared.
+        recast: Whether it is settled which inputs its head is trained on.
     """
 
     number: int = 0
@@ -168,9 +181,18 @@ class RoundState:
     parent: str = ""
     legs: tuple[str, ...] = ()
     model: str = ""
+    trace: str = ""
     serial: int = 0
     rolled_out: bool = False
     reason: str = ""
+    teaching: str = ""
+    depth: str = ""
+    watch: int = 0
+    strategy: str = ""
+    aims: tuple[float, ...] = ()
+    looked: bool = False
+    compared: bool = False
+    recast: bool = False
 
     @property
     def over(self) -> bool:
@@ -221,6 +243,9 @@ def advance(state: RoundState, event: Event) -> RoundState:
                 devices=event.devices,
                 budget=event.budget,
                 first=event.first,
+                watch=event.watch,
+                strategy=event.strategy,
+                aims=event.aims,
             )
         case Asked() if closed and _may_ask(state, event.exchange):
             return replace(state, phase=_EXCHANGES[phase][1], exchange=Exchange.begun(event))
@@ -231,6 +256,8 @@ def advance(state: RoundState, event: Event) -> RoundState:
             done = replace(exchange, open=False, came=event.came, sums=event.sums)
             legs = (*state.legs, event.sums) if event.sums else state.legs
             return replace(state, exchange=done, legs=legs)
+        case Watched() if phase is Phase.SURVEYING and closed and not state.looked:
+            return replace(state, looked=True)
         case Selected() if phase is Phase.SURVEYING and closed:
             return state.to(Phase.SELECTED, items=len(event.items))
         case Opened() if phase is Phase.COLLECTING and closed:
@@ -244,11 +271,21 @@ def advance(state: RoundState, event: Event) -> RoundState:
         case Snapshotted() if phase is Phase.SNAPSHOT and not state.inputs:
             return replace(state, inputs=event.inputs)
         case Agreed() if phase is Phase.SNAPSHOT and state.inputs and closed:
-            return state.to(Phase.TRAINING, label_model=event.label_model)
+            return state.to(
+                Phase.TRAINING,
+                label_model=event.label_model,
+                teaching=event.teaching,
+                depth=event.depth,
+            )
+        case Recast() if phase is Phase.TRAINING and closed and not state.recast:
+            settled = replace(state, base=event.base, inputs=event.inputs, recast=True)
+            return replace(settled, exchange=None, legs=())
         case Trained() if phase is Phase.TRAINING and closed:
             return state.to(Phase.EVALUATING, model=event.model)
+        case Compared() if phase is Phase.EVALUATING and closed and not state.compared:
+            return replace(state, exchange=None, legs=(), compared=True)
         case Evaluated() if phase is Phase.EVALUATING and closed:
-            return state.to(Phase.GATE)
+            return state.to(Phase.GATE, trace=event.trace)
         case Passed() if phase is Phase.GATE:
             after = Phase.CANARY if event.roll_out else Phase.DONE
             return state.to(after, reason=event.reason, serial=event.serial)
@@ -272,7 +309,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
             Planned() | Asked() | Extended() | Closed() | Selected() | Opened() | Labeled()
             | Resolved() | Fitted() | Snapshotted() | Agreed() | Trained() | Evaluated() | Passed()
             | Refused() | Tried() | RolledOut() | Reverted() | Paused() | Quarantined() | Resumed()
-            | Abandoned()
+            | Abandoned() | Watched() | Compared() | Stopped() | Recast()
         ):  # fmt: skip
             return state
         case _:
@@ -280,9 +317,18 @@ def advance(state: RoundState, event: Event) -> RoundState:
 
 
 def _may_ask(state: RoundState, name: ExchangeName) -> bool:
-    """Return whether an exchange belongs to a phase; votes are asked about once sums are kept."""
+    """Return whether an exchange belongs to a phase; votes are asked about once sums are kept.
+
+    Who taught a head is asked while it is evaluated; shadow heads are compared then, once.
+    """
     if state.phase is Phase.SNAPSHOT and not state.inputs:
         return False
+    if state.phase is Phase.TRAINING and name == "recast":
+        return not state.recast
+    if state.phase is Phase.EVALUATING and name == "compare":
+        return not state.compared
+    if state.phase is Phase.EVALUATING and name == "influence":
+        return True
     return state.phase in _EXCHANGES and name == _EXCHANGES[state.phase][0]
 
 

@@ -1,6 +1,6 @@
 """What rounds work with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator.inbox import Inbox
 from coordinator.keys.online import OnlineKeys
@@ -10,6 +10,7 @@ from coordinator.releases.tasks import running
 from coordinator.rounds.clock import Clock, SteadyClock
 from coordinator.rounds.events import Event
 from coordinator.rounds.machine import RoundState
+from coordinator.secured import least_asked
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KnownDevice
@@ -47,6 +48,11 @@ class Parts:
     clock: Clock = field(default_factory=SteadyClock)
     keys: OnlineKeys | None = None
 
+    def __post_init__(self) -> None:
+        """Leave votes out of training where only what people answered may teach."""
+        if self.settings.teaching.verified_only or self.task.policy.teaching.verified_only:
+            object.__setattr__(self, "settings", replace(self.settings, vote_weight=0.0))
+
     def order(self, *, number: int, serial: int, model: HeadModel | None) -> bytes:
         """Return the request to serve a head, signed where keys are used."""
         order = ServeRequest(round=number, serial=serial, model=model)
@@ -63,6 +69,18 @@ class Parts:
         """Return those of them that can be reached now, in ascending order."""
         known = self.known()
         return [device for device in self.transport.devices() if device in known]
+
+    @property
+    def least_asked(self) -> int:
+        """How many devices must be asked at least: a sum under masks hides nobody among fewer."""
+        return least_asked(self.transport)
+
+    def may_teach(self, device: KnownDevice) -> bool:
+        """Return whether a device is asked for what it has learnt from answers.
+
+        Under masks everybody is: who has nothing adds zeros, and that does not show.
+        """
+        return device.teaches or (self.least_asked > 1 and not device.evaluates)
 
     def training(self) -> list[DeviceId]:
         """Return those of them that are surveyed and trained on."""

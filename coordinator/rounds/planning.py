@@ -3,13 +3,19 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Protocol
 
 from coordinator.releases.tasks import note_running
+from coordinator.rounds.allocation import aims_of
+from coordinator.rounds.batch import answer_seconds, in_time, seconds_per_answer
 from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.choosing import choose_strategy
+from coordinator.rounds.drift import layout_of, read_counts
 from coordinator.rounds.events import Planned, RoundKind
 from coordinator.rounds.machine import Phase
 from coordinator.rounds.parts import Parts
+from coordinator.rounds.private_budget import short_reason, spent_reason
 from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.budget import Resource
@@ -85,7 +91,8 @@ class Planner:
             due = datetime.fromisoformat(campaign.planned_at) + timedelta(
                 seconds=pace.least_interval_s
             )
-            if now < due <= now + timedelta(seconds=pace.least_interval_s):
+            soon = now < due <= now + timedelta(seconds=pace.least_interval_s)
+            if soon and not (campaign.steering.drift.calls and self._parts.settings.drift.rounds):
                 return Rest(about="the next round keeps its distance", until=due.isoformat())
         oldest = store.oldest_waiting()
         asked = campaign.asked_at.get(oldest, "")
@@ -93,6 +100,8 @@ class Planner:
             return Rest(about="people: candidates have waited too long, no new ones are asked for")
         if affordable(self._parts.settings, store) <= 0:
             return Rest(about="the budget for labels is spent")
+        if reason := spent_reason(self._parts.task.policy.privacy, campaign.last):
+            return Rest(about=reason)
         return None
 
     def plan(
@@ -101,28 +110,61 @@ class Planner:
         """Return the event that begins the next round.
 
         Raises:
-            UnavailableError: too few training devices are there.
+            UnavailableError: too few training devices are there, or the privacy budget is spent.
         """
+        if reason := spent_reason(self._parts.task.policy.privacy, campaign.last):
+            raise UnavailableError(reason)
         self._greet(campaign)
         training = self._parts.training()
         if not training:
             # a round planned for nobody could never be surveyed
             raise UnavailableError("no training device can be reached; start more, then call again")
-        number = campaign.last + 1
+        if reason := short_reason(self._parts.task, len(training)):
+            raise UnavailableError(reason)
+        number, steering = campaign.last + 1, campaign.steering
         first = not any(device.teaches for device in self._parts.store.devices().values())
         devices = training if first else list(self._cohort(number, training))
         settings = self._parts.settings
         per_device = 1 if first else settings.labels_per_device
         # what people have not got to yet, they need not be given more of
         waiting = len(self._parts.store.queue())
+        if budget is None:
+            budget = max(per_device * len(devices) - waiting, 1)
+            answerable = None if first else in_time(self._parts.store, settings)
+            budget = budget if answerable is None else min(budget, answerable)
+        if kind == "ordinary" and settings.drift.rounds and steering.drift.calls:
+            kind = "drift"
+        shift = steering.drift.aims if kind == "drift" else ()
+        aims = aims_of(
+            settings.allocation,
+            self._parts.task.classes,
+            self._parts.store.labels_by_class(),
+            budget,
+            [share * settings.drift.share for share in shift],
+        )
         return Planned(
             round=number,
             kind=kind,
             devices=tuple(int(device) for device in devices),
-            budget=max(per_device * len(devices) - waiting, 1) if budget is None else budget,
+            budget=budget,
             first=first,
             at=self._parts.clock.now().isoformat(),
+            watch=self._watched_since(campaign, number),
+            strategy="" if first else choose_strategy(steering, settings, number),
+            aims=() if first else aims,
         )
+
+    def _watched_since(self, campaign: CampaignState, number: int) -> int:
+        """Return which watch a round belongs to: its own where there is none that fits.
+
+        There must be a head to count by, and the functions must be those that were counted.
+        """
+        drift = campaign.steering.drift
+        if not self._parts.settings.drift.watch or not campaign.model:
+            return 0
+        length, counts = layout_of(self._parts.task).length, drift.counts
+        fits = not counts or len(read_counts(self._parts.store.artifact(counts))) == length
+        return drift.since if drift.since and fits else number
 
     def _greet(self, campaign: CampaignState) -> None:
         """Ask devices that do not run the task yet, as far as is known, who they are.
@@ -138,9 +180,10 @@ class Planner:
         if strangers:
             self._ask(strangers, campaign)
         training = self._parts.training()
-        if len(training) < self._quorum:
+        needed = max(self._quorum, self._parts.least_asked)
+        if len(training) < needed:
             raise UnavailableError(
-                f"{len(training)} training devices are there, {self._quorum} are needed: start more"
+                f"{len(training)} training devices are there, {needed} are needed: start more"
             )
 
     def tell(self, campaign: CampaignState) -> None:
@@ -202,7 +245,9 @@ class Planner:
         """Return a random share of the training devices, at least one, and the spare ones."""
         settings = self._parts.settings
         share = min(settings.surveyed_share * (1.0 + settings.pace.spare_share), 1.0)
-        count = max(1, round(share * len(training)))
+        least = self._parts.least_asked
+        # a quarter more than a sum needs: one that is lost on the way must not hold a round up
+        count = max(least + least // 4, round(share * len(training)))
         rng = stream(settings.seed, "cohort", number)
         return sorted(training[place] for place in rng.permutation(len(training))[:count])
 
@@ -226,12 +271,34 @@ def affordable(settings: CampaignSettings, store: Store) -> int:
         spending, given = account[Resource.MONEY], sum(claim.micro for claim in late)
         left = to_micro(budget.money) - spending.reserved - spending.spent - given
         most = min(most, left // price - items)
+    if budget.minutes is not None:
+        spending, each = account[Resource.MINUTES], item_seconds(store, settings)
+        given = each * sum(claim.answers for claim in late) // settings.labeling.most
+        left = round(budget.minutes * 60) - spending.reserved - spending.spent - given
+        most = min(most, left // each - items)
     return most
+
+
+def item_seconds(store: Store, settings: CampaignSettings) -> int:
+    """Return how long all answers to one item may take people, in whole seconds."""
+    each = seconds_per_answer(answer_seconds(store.answer_times()), settings)
+    return max(ceil(each * settings.labeling.most), 1)
+
+
+def spent_seconds(store: Store, settings: CampaignSettings, number: int) -> int:
+    """Return how long the answers that a round counted took people.
+
+    Measured where one followed another; each of the rest lasted as long as an answer does.
+    """
+    times = store.answer_times(number)
+    measured = answer_seconds(times, newest=len(times))
+    each = seconds_per_answer(answer_seconds(store.answer_times()), settings)
+    return round(sum(measured) + each * (len(times) - len(measured)))
 
 
 def give_back(store: Store, number: int) -> None:
     """End the reservations of a round that is given up; what its items may cost is kept back."""
-    for key in store.unsettled() & {labels_key(number), money_key(number)}:
+    for key in store.unsettled() & {labels_key(number), money_key(number), minutes_key(number)}:
         store.settle_budget(key, 0)
 
 
@@ -243,6 +310,11 @@ def labels_key(number: int) -> str:
 def money_key(number: int) -> str:
     """Return what the budget calls the price of a round's labels."""
     return f"{number}/money"
+
+
+def minutes_key(number: int) -> str:
+    """Return what the budget calls the time that a round's labels take people."""
+    return f"{number}/minutes"
 
 
 def to_micro(money: float) -> int:

@@ -17,23 +17,36 @@ from coordinator.models.totals import (
 )
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.agreement import fit_again, fit_of
+from coordinator.rounds.allocation import wishes_of
 from coordinator.rounds.campaign import CampaignState, advance_campaign
+from coordinator.rounds.drift import looked_again
 from coordinator.rounds.events import (
     Agreed,
     Closed,
+    Compared,
     Evaluated,
     Event,
     Passed,
+    Recast,
     Refused,
     Resolved,
     Selected,
     Snapshotted,
     Trained,
+    Watched,
 )
-from coordinator.rounds.gate import is_clearly_worse
+from coordinator.rounds.gain import compared_again
+from coordinator.rounds.gate import is_clearly_worse, verdict_of
+from coordinator.rounds.governing import Governing, govern_round, rule_again, write_rule
+from coordinator.rounds.influence import found_again, in_words
 from coordinator.rounds.judging import read_sums
+from coordinator.rounds.keeping import Kept, kept_in
 from coordinator.rounds.learning import begin
+from coordinator.rounds.machine import RoundState
+from coordinator.rounds.private_sums import label_model_of_noised, next_leg
+from coordinator.rounds.recipes import recast_again
 from coordinator.rounds.selection import grant, unpack_offers
+from coordinator.rounds.steering import strategy_of
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.errors import InputError
@@ -101,10 +114,14 @@ def _steps(
         before, campaign = campaign, advance_campaign(campaign, event)
         if event.round != number:
             continue
-        first = campaign.rounds[number].first
+        state = campaign.rounds[number]
         match event:
+            case Watched():
+                drift = before.steering.drift
+                recorded, again = looked_again(store, task, settings, drift, event)
+                yield Rebuilt(step="drift", recorded=recorded, rebuilt=again)
             case Selected():
-                yield _selection(store, settings, event, first=first)
+                yield _selection(store, settings, event, state)
             case Resolved():
                 base = event.base
                 yield _labels(store, settings, number)
@@ -113,24 +130,69 @@ def _steps(
                 yield from _inputs(store, task, inputs)
             case Agreed():
                 label_model = event.label_model
-                yield _agreement(store, settings, task, event, inputs, legs.get("votes", []))
+                told = legs.get("votes", [])
+                fitted, governed = told[: event.exchanges], told[event.exchanges :]
+                yield _agreement(store, settings, task, event, inputs, fitted)
+                if event.teaching:
+                    trained = bool(campaign.rounds[number].parent)
+                    kept = Snapshot.from_bytes(store.artifact(inputs))
+                    talk = govern_round(task, kept, settings, trained=trained)
+                    yield _rule(store, event, talk, governed)
+            case Recast():
+                told = legs.get("recast", [])
+                yield _recast(store, settings, event, (base, inputs), told)
+                base, inputs = event.base, event.inputs
             case Closed(sums=sums) if sums:
                 legs.setdefault(event.exchange, []).append(sums)
             case Trained():
-                yield _training(
-                    store, settings, task, event, (base, inputs, label_model), legs.get("train", [])
-                )
+                start = (base, inputs, label_model)
+                keeps = kept_in(store, task, settings, before.rounds[number], before)
+                summed = legs.get("train", [])
+                yield _training(store, settings, task, event, start, summed, keeps)
+            case Compared():
+                yield _gain(store, settings, event, base, legs.get("compare", []))
             case Evaluated():
+                if event.trace or event.fates:
+                    told = legs.get("influence", [])
+                    found = found_again(store, task, settings, before, number, told)
+                    said = (event.trace, event.fates)
+                    yield Rebuilt(
+                        step="influence", recorded=in_words(*said), rebuilt=in_words(*found)
+                    )
                 yield _evaluation(store, event, legs["evaluate"][-1])
             case Passed() | Refused():
-                worse = is_clearly_worse(before.scored, before.judged, doubt=settings.rollout.doubt)
+                verdict = verdict_of(
+                    before.scored,
+                    before.judged,
+                    before.fates,
+                    settings.retention,
+                    task.classes,
+                    worse=is_clearly_worse(
+                        before.scored, before.judged, doubt=settings.rollout.doubt
+                    ),
+                )
                 yield Rebuilt(
                     step="gate",
                     recorded=type(event).__name__.lower(),
-                    rebuilt="refused" if worse else "passed",
+                    rebuilt="refused" if verdict.refused else "passed",
                 )
             case _:
                 pass
+
+
+def _gain(
+    store: Store, settings: CampaignSettings, event: Compared, base: str, legs: Sequence[str]
+) -> Rebuilt:
+    """Compare chosen labels with random ones again, from the kept sums of every leg."""
+    sums = [read_sums(store.artifact(digest)).held_out for digest in legs]
+    again = compared_again(store, settings, event, Shelf(store).get(base), sums)
+    rebuilt = "unfinished: a leg is missing" if again is None else _gained(again)
+    return Rebuilt(step="gain", recorded=_gained(event), rebuilt=rebuilt)
+
+
+def _gained(event: Compared) -> str:
+    """Return what a comparison came to."""
+    return f"{event.per_thousand} ({event.low} to {event.high}), {event.better}:{event.worse}"
 
 
 def _labels(store: Store, settings: CampaignSettings, number: int) -> Rebuilt:
@@ -147,11 +209,19 @@ def _labels(store: Store, settings: CampaignSettings, number: int) -> Rebuilt:
 
 
 def _selection(
-    store: Store, settings: CampaignSettings, event: Selected, *, first: bool
+    store: Store, settings: CampaignSettings, event: Selected, state: RoundState
 ) -> Rebuilt:
     """Choose again from the offers that were considered."""
     offers = unpack_offers(store.artifact(event.considered))
-    chosen = grant(offers, settings, number=event.round, most=event.most, first=first)
+    pending = unpack_offers(store.artifact(event.pending)) if event.pending else []
+    chosen = grant(
+        offers,
+        replace(settings, strategy=strategy_of(state, settings)),
+        number=event.round,
+        most=event.most,
+        first=state.first,
+        wishes=replace(wishes_of(state, settings), pending=tuple(pending)),
+    )
     return Rebuilt(
         step="selection",
         recorded=_items(event.items),
@@ -175,13 +245,48 @@ def _agreement(
     legs: Sequence[str],
 ) -> Rebuilt:
     """Fit the label model again, to the kept sums and what devices said of their votes."""
-    fit = fit_of(task, Snapshot.from_bytes(store.artifact(inputs)), settings)
+    kept = Snapshot.from_bytes(store.artifact(inputs))
+    if task.policy.privacy.on:
+        told = [read_sums(store.artifact(digest)) for digest in legs]
+        noised = label_model_of_noised(task, kept, event.round - 1, told)
+        rebuilt = sha256(write_parameters(noised)).hexdigest()[:12]
+        return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
+    fit = fit_of(task, kept, settings)
     sums = [read_sums(store.artifact(digest)).held_out for digest in legs]
     again = fit_again(fit, sums)
     rebuilt = "unfinished: an exchange is missing"
     if again is not None:
         rebuilt = sha256(write_parameters(again)).hexdigest()[:12]
     return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
+
+
+def _rule(store: Store, event: Agreed, talk: Governing, legs: Sequence[str]) -> Rebuilt:
+    """Make the rule of what may teach how deep again, from what devices said of their lessons."""
+    again = rule_again(talk, [read_sums(store.artifact(digest)).held_out for digest in legs])
+    rebuilt = "unfinished: an exchange is missing"
+    if again is not None:
+        rebuilt = sha256(write_rule(again)).hexdigest()[:12]
+    return Rebuilt(step="teaching rule", recorded=event.teaching[:12], rebuilt=rebuilt)
+
+
+def _recast(
+    store: Store,
+    settings: CampaignSettings,
+    event: Recast,
+    start: tuple[str, str],
+    legs: Sequence[str],
+) -> Rebuilt:
+    """Choose the inputs again from the kept sums, and what is trained on them."""
+    base = Shelf(store).get(start[0])
+    snapshot = Snapshot.from_bytes(store.artifact(start[1]))
+    told = [read_sums(store.artifact(digest)).held_out for digest in legs]
+    model, kept = recast_again(event, base, snapshot, settings, told)
+    digests = (digest_of(model), sha256(kept.to_bytes()).hexdigest())
+    return Rebuilt(
+        step="inputs",
+        recorded=f"{event.base[:12]}, {event.inputs[:12]}",
+        rebuilt=f"{digests[0][:12]}, {digests[1][:12]}",
+    )
 
 
 def _training(
@@ -191,17 +296,27 @@ def _training(
     event: Trained,
     start: tuple[str, str, str],
     legs: Sequence[str],
+    kept: Kept | None,
 ) -> Rebuilt:
     """Solve the head again from the kept sums of every leg."""
     base = Shelf(store).get(start[0])
     snapshot = Snapshot.from_bytes(store.artifact(start[1]))
+    if task.policy.privacy.on:
+        told = [read_sums(store.artifact(digest)) for digest in legs]
+        return _rebuilt_head(event, next_leg(task, base, snapshot, event.round - 1, told))
     label_model = read_parameters(store.artifact(start[2]))
-    work = begin(event.round, base, snapshot, settings, len(task.functions), label_model)
+    functions = len(task.functions)
+    work = begin(event.round, base, snapshot, settings, functions, label_model, kept=kept)
     for digest in legs:
         work.send(read_sums(store.artifact(digest)).held_out)
     solved = work.asked
     if not event.exchanges:
         solved = Solved(model=base, exchanges=0)
+    return _rebuilt_head(event, solved)
+
+
+def _rebuilt_head(event: Trained, solved: object) -> Rebuilt:
+    """Compare what came of a round's legs with the head it put on the shelf."""
     rebuilt = "unfinished: a leg is missing"
     if isinstance(solved, Solved):
         rebuilt = digest_of(replace(solved.model, parent=event.parent))[:12]

@@ -14,7 +14,7 @@ from coordinator.rounds.events import (
     Tried,
 )
 from coordinator.rounds.exchange import Exchanges
-from coordinator.rounds.gate import compared, is_clearly_worse
+from coordinator.rounds.gate import compared, is_clearly_worse, verdict_of
 from coordinator.rounds.judging import Judging
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
@@ -44,16 +44,26 @@ class Rollout:
         self._store = parts.store
 
     def gate(self, state: RoundState, campaign: CampaignState) -> Rest | None:
-        """Refuse a head that is clearly worse than the one before."""
+        """Refuse a head that is clearly worse than the one before, or has forgotten too much."""
         rollout = self._settings.rollout
-        verdict = compared(campaign.scored, campaign.judged)
+        verdict = verdict_of(
+            campaign.scored,
+            campaign.judged,
+            campaign.fates,
+            self._settings.retention,
+            self._parts.task.classes,
+            worse=is_clearly_worse(campaign.scored, campaign.judged, doubt=rollout.doubt),
+        )
         with self._store.transaction():
-            if is_clearly_worse(campaign.scored, campaign.judged, doubt=rollout.doubt):
-                self._record(Refused(round=state.number, reason=verdict))
+            if verdict.refused:
+                self._record(Refused(round=state.number, reason=verdict.reason))
             else:
                 serial = campaign.next_serial() if rollout.enabled else 0
                 passed = Passed(
-                    round=state.number, reason=verdict, roll_out=rollout.enabled, serial=serial
+                    round=state.number,
+                    reason=verdict.reason,
+                    roll_out=rollout.enabled,
+                    serial=serial,
                 )
                 self._record(passed)
         return None
@@ -64,6 +74,12 @@ class Rollout:
         if exchange is None or (exchange.leg == _SERVE and exchange.open):
             return self._serve(state, "canary", self._canaries)
         devices = [DeviceId(device) for device in exchange.devices]
+        if self._parts.task.policy.privacy.on:
+            # counts of a few devices would hold too little noise to be told
+            with self._store.transaction():
+                reason = f"served by {len(exchange.came)} devices; counts of so few are not told"
+                self._record(Tried(round=state.number, reason=reason))
+            return None
         if exchange.leg == _SERVE:
             devices = [DeviceId(device) for device in exchange.came]
         if exchange.leg == _SERVE or (exchange.leg == _JUDGE_NEW and exchange.open):
@@ -109,7 +125,8 @@ class Rollout:
     def _canaries(self) -> list[DeviceId]:
         """Return the devices that try a head first."""
         here = self._parts.reachable()
-        count = max(ceil(self._settings.rollout.canary_share * len(here)), 1)
+        share = ceil(self._settings.rollout.canary_share * len(here))
+        count = max(share, self._parts.least_asked)
         rng = stream(self._settings.seed, "canary")
         return sorted(here[place] for place in rng.permutation(len(here))[:count].tolist())
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+from coordinator.models.asking import INQUIRY
 from coordinator.releases.driver import Releases
-from coordinator.rounds.agreement import Agreement
 from coordinator.rounds.campaign import (
     STREAM,
     CampaignState,
     advance_campaign,
-    dump_campaign,
+    keep_snapshot,
     load_state,
 )
 from coordinator.rounds.commands import COMMAND, Command, check
@@ -20,21 +20,21 @@ from coordinator.rounds.events import (
     Paused,
     Quarantined,
     Resumed,
+    Stopped,
     dump_event,
     load_event,
 )
 from coordinator.rounds.exchange import Exchanges
-from coordinator.rounds.judging import Judging
+from coordinator.rounds.inquiry import Inquiries
 from coordinator.rounds.late import Late
-from coordinator.rounds.learning import Learning
 from coordinator.rounds.machine import Phase, RoundState
 from coordinator.rounds.machine import served as is_served
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.parts import Progress as Progress  # what whoever watches is told
+from coordinator.rounds.phases import work_of
 from coordinator.rounds.planning import NO_LIMIT, Cohort, Planner, Updates, give_back
 from coordinator.rounds.question import Rest
-from coordinator.rounds.rollout import Rollout
-from coordinator.rounds.steps import Steps
+from coordinator.rounds.stopping import why_stop
 from fieldvote.errors import (
     BudgetSpentError,
     FencedError,
@@ -45,8 +45,6 @@ from fieldvote.errors import (
     UnavailableError,
 )
 from fieldvote.records import DeviceId
-
-Take = Callable[[RoundState, CampaignState], Rest | None]
 
 _SNAPSHOT_EVERY = 256  # events; what lies after a snapshot is replayed at every start
 _PATIENCE = 3  # how often run_round has an exchange asked anew
@@ -89,36 +87,13 @@ class Scheduler:
         settings, store = parts.settings, parts.store
         window_s, limit = settings.deadline_s, settings.budget.size_bytes
         limit = NO_LIMIT if limit is None else limit
-        self._exchanges = Exchanges(
-            store,
-            parts.transport,
-            parts.clock,
-            self._record,
-            window_s=window_s,
-            limit_bytes=limit,
-        )
+        asks = (store, parts.transport, parts.clock, self._record)
+        self._exchanges = Exchanges(*asks, window_s=window_s, limit_bytes=limit)
         self._releases = Releases(parts, limit_bytes=limit, say=say)
         self._late = Late(store, parts.transport, parts.clock, window_s=window_s)
-        judging = Judging(parts, self._exchanges)
-        self._steps = Steps(parts, self._exchanges, self._record)
-        agreement = Agreement(parts, self._exchanges, judging, self._record)
-        learning = Learning(parts, self._exchanges, judging, self._record)
-        self._rollout = Rollout(parts, self._exchanges, judging, self._record)
-        self._take: dict[Phase, Take] = {
-            Phase.PLANNED: self._steps.survey,
-            Phase.SURVEYING: self._steps.survey,
-            Phase.SELECTED: self._steps.collect,
-            Phase.COLLECTING: self._steps.collect,
-            Phase.LABELING: self._steps.label,
-            Phase.RESOLVING: self._steps.resolve,
-            Phase.FITTING: self._steps.fit,
-            Phase.SNAPSHOT: agreement.step,
-            Phase.TRAINING: learning.train,
-            Phase.EVALUATING: learning.evaluate,
-            Phase.GATE: self._rollout.gate,
-            Phase.CANARY: self._rollout.canary,
-            Phase.ROLLING_OUT: self._rollout.roll_out,
-        }
+        work = work_of(parts, self._exchanges, self._record)
+        self._steps, self._rollout, self._take = work.steps, work.rollout, work.take
+        self._inquiries = Inquiries(parts, work.learning.lesson, limit_bytes=limit)
 
     @property
     def campaign(self) -> CampaignState:
@@ -137,9 +112,11 @@ class Scheduler:
 
     @property
     def finished(self) -> bool:
-        """Whether the last round that was to be planned is over, and nothing else is under way."""
-        last = self._most is not None and self._campaign.last >= self._most
-        return last and not self._campaign.open and not self._releases.busy
+        """Whether no round is to be planned any more, and nothing else is under way."""
+        most, stopped = self._most, bool(self._campaign.steering.stopped)
+        last = stopped or (most is not None and self._campaign.last >= most)
+        asked = any(row.kind in (COMMAND, INQUIRY) for row in self._parts.store.owed())
+        return last and not (self._campaign.open or self._releases.busy or asked)
 
     @property
     def outdated(self) -> bool:
@@ -148,7 +125,8 @@ class Scheduler:
 
     def turn(self) -> Rest | None:
         """Move one round by one step, or plan one; return what is waited for, None if that went."""
-        if self._obeyed() or self._releases.step(self._campaign):
+        beside = (self._releases, self._inquiries)
+        if self._obeyed() or any(each.step(self._campaign) for each in beside):
             return None
         if self.outdated:
             return self._releases.hold
@@ -179,6 +157,8 @@ class Scheduler:
                 rest = self.turn()
                 if rest is None:
                     continue
+                if self.finished:
+                    break
                 if self._campaign.last < target or self._is_stuck():
                     raise UnavailableError(f"{rest.about}; the round can be gone on with")
                 self._parts.clock.sleep(_IDLE_S)
@@ -230,6 +210,11 @@ class Scheduler:
         """Begin the next round if it is time; return why not otherwise."""
         if self._most is not None and self._campaign.last >= self._most:
             return Rest(about="the last round is under way")
+        if stopped := self._campaign.steering.stopped:
+            return Rest(about=f"the campaign has ended: {stopped}")
+        if reason := why_stop(self._campaign, self._parts.settings, self._parts.store):
+            self._append(Stopped(round=self._campaign.last, reason=reason))
+            return None
         rest = self._releases.hold or self._planner.why_not(self._campaign)
         if rest is not None:
             return rest
@@ -334,10 +319,7 @@ class Scheduler:
             moved = before.rounds.get(event.round, RoundState()).phase is not state.phase
             self._watch(Progress(state=state, event=event, moved=moved))
             if self._version % _SNAPSHOT_EVERY == 0:
-                with self._parts.store.transaction():
-                    self._parts.store.keep_snapshot(
-                        STREAM, self._version - 1, dump_campaign(self._campaign)
-                    )
+                keep_snapshot(self._parts.store, self._version - 1, self._campaign)
 
     def _reload(self) -> None:
         """Forget what was not stored, after a step that did not come to its end."""

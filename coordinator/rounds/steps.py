@@ -12,16 +12,30 @@ import numpy as np
 
 from coordinator.labels.consensus import disputed
 from coordinator.models.totals import model_to_start_from
+from coordinator.rounds.allocation import wishes_of
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import after, is_over
+from coordinator.rounds.drift import DriftWatch
 from coordinator.rounds.events import Event, Fitted, Labeled, Opened, Resolved, Selected
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.parts import Parts
-from coordinator.rounds.planning import NO_LIMIT, affordable, labels_key, money_key, to_micro
+from coordinator.rounds.planning import (
+    NO_LIMIT,
+    affordable,
+    item_seconds,
+    labels_key,
+    minutes_key,
+    money_key,
+    spent_seconds,
+    to_micro,
+)
 from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.recipes import summed_under
 from coordinator.rounds.selection import grant, pack_offers, random_offers
+from coordinator.rounds.steering import strategy_of
 from coordinator.store.budget import Resource
+from coordinator.store.rows import StoredOffer
 from fieldvote.heads import HeadModel
 from fieldvote.records import (
     AnswersRequest,
@@ -44,22 +58,25 @@ class Steps:
         self._record = record
         self._settings = parts.settings
         self._store = parts.store
+        self._drift = DriftWatch(parts, record)
 
     def survey(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Ask for votes and offers; then choose over the whole fleet at once."""
         if state.exchange is not None and not state.exchange.open:
-            self._select(state, len(state.exchange.came))
+            self._select(state, campaign, len(state.exchange.came))
             return None
         lots = 1 if state.first else self._random_offers(state)
         model = self._parts.shelf.get(campaign.model) if campaign.model else None
         request = SurveyRequest(
             round=state.number,
-            strategy=self._settings.strategy,
+            strategy=strategy_of(state, self._settings),
             offers=0 if state.first else self._settings.offers,
             random_offers=lots,
             first=state.first,
             model=model,
             task=self._parts.task.digest,
+            watch=self._drift.head(state, campaign),
+            fresh=self._drift.fresh(state, campaign),
         )
         blob = encode(request)
         pace = self._settings.pace
@@ -68,7 +85,7 @@ class Steps:
             Question(
                 name="survey",
                 requests=lambda: {DeviceId(device): blob for device in state.devices},
-                count=lambda replies: self._surveyed(state.number, replies),
+                count=lambda replies: self._surveyed(state, replies),
                 least=1,
                 keeps=True,
                 share=pace.minimum_share,
@@ -76,11 +93,19 @@ class Steps:
             ),
         )
 
-    def _select(self, state: RoundState, replies: int) -> None:
+    def _select(self, state: RoundState, campaign: CampaignState, replies: int) -> None:
         """Choose from the offers that are in; a first round takes every seed."""
         offers = self._store.offers(state.number)
+        waiting = self._pending(state)
         most = max(min(state.budget, affordable(self._settings, self._store)), 0)
-        chosen = grant(offers, self._settings, number=state.number, most=most, first=state.first)
+        chosen = grant(
+            offers,
+            replace(self._settings, strategy=strategy_of(state, self._settings)),
+            number=state.number,
+            most=most,
+            first=state.first,
+            wishes=replace(wishes_of(state, self._settings), pending=waiting),
+        )
         items = [offer.item for offer in chosen]
         budget = self._settings.budget
         labels = NO_LIMIT if budget.labels is None else budget.labels
@@ -88,10 +113,16 @@ class Steps:
         paid = len(items) * self._settings.labeling.most
         cost = len(items) * to_micro(self._settings.item_price)
         with self._store.transaction():
+            self._drift.look(state, campaign)
             considered = self._store.keep_artifact(pack_offers(offers))
+            pending = self._store.keep_artifact(pack_offers([*waiting])) if waiting else ""
             self._store.grant(state.number, items)
             self._store.reserve(labels_key(state.number), Resource.LABELS, paid, labels)
             self._store.reserve(money_key(state.number), Resource.MONEY, cost, money)
+            if budget.minutes is not None:
+                key, limit = minutes_key(state.number), round(budget.minutes * 60)
+                asked = len(items) * item_seconds(self._store, self._settings)
+                self._store.reserve(key, Resource.MINUTES, asked, limit)
             self._record(
                 Selected(
                     round=state.number,
@@ -99,8 +130,23 @@ class Steps:
                     considered=considered,
                     items=tuple(item.hex() for item in items),
                     most=most,
+                    pending=pending,
                 )
             )
+
+    def _pending(self, state: RoundState) -> tuple[StoredOffer, ...]:
+        """Return what was granted in earlier rounds and has no label yet, as it was offered.
+
+        Sketches of before the inputs may have changed say nothing of those of now.
+        """
+        changed = max((n for n in self._settings.recipes.rounds if n < state.number), default=0)
+        found: list[StoredOffer] = []
+        for number in sorted(self._store.may_cost()):
+            if changed < number < state.number:
+                waits = {candidate.item for candidate in self._store.queue(number)}
+                granted = self._store.offers(number, granted=True)
+                found += [offer for offer in granted if offer.item in waits]
+        return tuple(found)
 
     def collect(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Ask for the chosen items; then the people who label have them."""
@@ -190,6 +236,9 @@ class Steps:
             # late answers of other rounds are paid with this one's, and may pass what it reserved
             self._store.settle_budget(labels_key(state.number), count, over=True)
             self._store.settle_budget(money_key(state.number), to_micro(cost), over=True)
+            if minutes_key(state.number) in self._store.unsettled():
+                seconds = spent_seconds(self._store, self._settings, state.number)
+                self._store.settle_budget(minutes_key(state.number), seconds, over=True)
             self._record(
                 Resolved(
                     round=state.number,
@@ -217,8 +266,11 @@ class Steps:
                 )
             return None
         waiting = self._store.undelivered() if state.exchange is None else {}
-        base = self._parts.shelf.get(state.base)
-        representation = replace(base, weights=_NO_INTEGERS)
+        if waiting and self._parts.least_asked > 1:
+            # for whom there is an answer is no secret of the sums: everybody is in them
+            waiting = {**{device: [] for device in self._parts.training()}, **waiting}
+        base = summed_under(self._parts.shelf.get(state.base), self._settings)
+        representation = replace(base, weights=_NO_INTEGERS, deep=_NO_INTEGERS)
 
         def requests() -> dict[DeviceId, bytes]:
             return {
@@ -255,19 +307,20 @@ class Steps:
         state = campaign.rounds.get(number, RoundState(number=number))
         match phase:
             case "survey":
-                self._surveyed(number, replies)
+                self._surveyed(state, replies)
             case "collect":
                 self._collected(state, replies)
             case "answers":
                 base = state.base or campaign.model
-                self._answered(number, replies, self._parts.shelf.get(base))
+                under = summed_under(self._parts.shelf.get(base), self._settings)
+                self._answered(number, replies, under)
             case _:
                 self._parts.inbox.served(number, phase, replies)
 
     def _collected(self, state: RoundState, replies: Mapping[DeviceId, bytes]) -> tuple[()]:
         """Put candidates away."""
         offers = {o.item: o for o in self._store.offers(state.number, granted=True)}
-        urgent = state.kind == "incident"
+        urgent = state.kind != "ordinary"
         self._parts.inbox.collect(state.number, replies, offers, urgent=urgent)
         return ()
 
@@ -279,9 +332,9 @@ class Steps:
         self._parts.inbox.answers(number, replies, self._store.sent(number), width=width)
         return ()
 
-    def _surveyed(self, number: int, replies: Mapping[DeviceId, bytes]) -> tuple[()]:
-        """Add votes up, and keep offers."""
-        self._parts.inbox.survey(number, replies)
+    def _surveyed(self, state: RoundState, replies: Mapping[DeviceId, bytes]) -> tuple[()]:
+        """Add votes and histograms up, and keep offers."""
+        self._parts.inbox.survey(state.number, replies, self._drift.sums(state))
         return ()
 
     def _random_offers(self, state: RoundState) -> int:

@@ -8,6 +8,7 @@ from coordinator.rounds.events import (
     Agreed,
     Asked,
     Closed,
+    Compared,
     Evaluated,
     Event,
     ExchangeName,
@@ -19,6 +20,7 @@ from coordinator.rounds.events import (
     Paused,
     Planned,
     Quarantined,
+    Recast,
     Refused,
     Resolved,
     Resumed,
@@ -26,8 +28,10 @@ from coordinator.rounds.events import (
     RolledOut,
     Selected,
     Snapshotted,
+    Stopped,
     Trained,
     Tried,
+    Watched,
 )
 from coordinator.rounds.machine import Phase, RoundState, advance
 
@@ -45,6 +49,7 @@ def an_event_of_each_kind(number: int = 1) -> Iterator[Event]:
         )  # fmt: skip
         yield Extended(round=number, exchange=name, leg=0, came=0, until="")
         yield Closed(round=number, exchange=name, leg=0, came=(1,))
+    yield Watched(round=number, counts="c", panel="p", items=0)
     yield Selected(round=number, replies=1, considered="", items=(), most=1)
     yield Opened(round=number, sealed=0, absent=0, until="", at="")
     yield Labeled(round=number, open=0)
@@ -52,7 +57,11 @@ def an_event_of_each_kind(number: int = 1) -> Iterator[Event]:
     yield Fitted(round=number, delivered=0, functions=0)
     yield Snapshotted(round=number, inputs="i")
     yield Agreed(round=number, label_model="l", exchanges=1)
+    yield Recast(round=number, base="b", inputs="i")
     yield Trained(round=number, model="m", parent="", exchanges=0)
+    yield Compared(
+        round=number, labels=1, better=0, worse=0, items=1, per_thousand=0.0, low=0.0, high=0.0
+    )
     yield Evaluated(round=number, held_out=(), random_arm=())
     yield Passed(round=number, reason="", roll_out=True)
     yield Passed(round=number, reason="", roll_out=False)
@@ -64,6 +73,7 @@ def an_event_of_each_kind(number: int = 1) -> Iterator[Event]:
     yield Quarantined(round=number, reason="")
     yield Resumed(round=number)
     yield Abandoned(round=number, reason="")
+    yield Stopped(round=number, reason="")
 
 
 def reachable() -> dict[RoundState, list[tuple[Event, RoundState]]]:

@@ -1,16 +1,19 @@
 """The device's side of learning: sums over its own items, for a head it is sent.
 
-Two kinds of item teach. Those a person answered count with weight 1 and their one class. Those only
-labeling functions voted on count with a small weight and the label model's distribution, computed
-here from the parameters that were broadcast. Everything returned is a sum of whole numbers.
+Which items teach, what and how much, is said by their lessons (``edge.learning.lessons``); what is
+learned from is made here, of items alone. Everything returned is a sum of whole numbers.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldvote.errors import InputError, ShapeError
+from edge.learning.lessons import Lessons
+from edge.learning.lessons import certainty as certainty  # as weights are read beside learners
+from edge.learning.network import Network
+from fieldvote.errors import InputError, RefusalError, ShapeError
 from fieldvote.heads import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.summed_head import (
@@ -21,67 +24,108 @@ from strategies.aggregation.summed_head import (
     head_sums,
     predict,
 )
-from strategies.labeling import LabelModel
 from strategies.representation import Representation
 
 MOST_EPOCHS = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lessons:
-    """Which items teach what.
-
-    Attributes:
-        answered: Positions a person answered and training may use. Shape (n,).
-        labels: Their classes. Shape (n,).
-        voted: Positions with votes and no answer. Shape (v,).
-        votes: Their votes, -1 abstains. Shape (v, m).
-        vote_weight: Largest weight of one voted item; an answered one weighs 1.
-    """
-
-    answered: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    voted: NDArray[np.int64]
-    votes: NDArray[np.int8]
-    vote_weight: float
-
-
 class Learner:
     """Embeddings of the pool, and the inputs of the head they become."""
 
-    def __init__(self, embeddings: NDArray[np.float32], *, classes: int) -> None:
-        """Keep the embeddings; the representation comes with the first head."""
+    def __init__(
+        self,
+        embeddings: NDArray[np.float32],
+        *,
+        classes: int,
+        second: Callable[[], NDArray[np.float32]] | None = None,
+        network: Network | None = None,
+        seen: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Keep the embeddings; the representation comes with the first head.
+
+        Args:
+            embeddings: Of the items. Shape (n, d).
+            classes: k.
+            second: Returns the embeddings of the items' second views, in the same order.
+            network: The task's own network, where it is trained.
+            seen: What that is fed for each item. Shape (n, width).
+        """
         self.embeddings = embeddings.astype(np.float64)
         self._classes = classes
+        self._second = second
+        self._network, self._seen = network, seen
         self._of: bytes | None = None
         self._inputs = np.empty((0, 0))
 
+    def grown(
+        self,
+        embeddings: NDArray[np.float32],
+        *,
+        second: Callable[[], NDArray[np.float32]] | None,
+        seen: NDArray[np.float32] | None,
+    ) -> "Learner":
+        """Return a learner of these items too.
+
+        Args:
+            embeddings: Of the items that came. Shape (n, d).
+            second: Returns the embeddings of all items' second views.
+            seen: What the task's own network is fed for those that came. Shape (n, width).
+        """
+        old = self.embeddings.astype(np.float32)  # as they came, to the bit
+        fed = None if self._seen is None or seen is None else np.concatenate([self._seen, seen])
+        return Learner(
+            np.concatenate([old, embeddings]),
+            classes=self._classes,
+            second=second,
+            network=self._network,
+            seen=fed,
+        )
+
     def probabilities(self, model: HeadModel) -> NDArray[np.float64]:
-        """Return what the head says of every item. Shape (n, k)."""
+        """Return what the head, or the network it stands for, says of every item. Shape (n, k)."""
+        if len(model.deep):
+            network, seen = self.network
+            return network.probabilities(model.deep, seen)
         return predict(self._inputs_for(model), self._head_of(model))
+
+    @property
+    def network(self) -> tuple[Network, NDArray[np.float32]]:
+        """The task's own network, and what it is fed for every item.
+
+        Raises:
+            RefusalError: the task trains a head alone.
+        """
+        if self._network is None or self._seen is None:
+            raise RefusalError("this device's task has no train step; only its head is trained")
+        return self._network, self._seen
 
     def features(self, model: HeadModel) -> NDArray[np.float64]:
         """Return the head's inputs without the constant one. Shape (n, p - 1)."""
         return self._inputs_for(model)[:, :-1]
+
+    def inputs(self, model: HeadModel) -> NDArray[np.float64]:
+        """Return the head's inputs of every item. Shape (n, p)."""
+        return self._inputs_for(model)
+
+    def rows(
+        self, model: HeadModel, lessons: Lessons
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return inputs, soft targets and weights of everything that teaches."""
+        return self._training_rows(model, lessons)
 
     def labeled_sums(self, model: HeadModel, positions: NDArray[np.int64]) -> HeadSums:
         """Return the sketched Gram matrix of these items at weight 1."""
         inputs = self._inputs_for(model)[positions]
         return head_sums(inputs, np.ones(len(positions)), seed=model.seed)
 
-    def gradient(
-        self, model: HeadModel, lessons: Lessons, label_model: LabelModel | None
-    ) -> GradientSums:
+    def gradient(self, model: HeadModel, lessons: Lessons) -> GradientSums:
         """Return the gradient of the loss over this device's lessons at the model's head."""
-        return gradient_sums(
-            *self._training_rows(model, lessons, label_model), self._head_of(model)
-        )
+        return gradient_sums(*self._training_rows(model, lessons), self._head_of(model))
 
     def train(
         self,
         model: HeadModel,
         lessons: Lessons,
-        label_model: LabelModel | None,
         *,
         epochs: int,
         l2_per_item: float,
@@ -91,7 +135,7 @@ class Learner:
             # whoever asks for more would have the device do nothing else
             raise InputError(f"{epochs} local epochs; a device does {MOST_EPOCHS} at most")
         local = federated_averaging(epochs=epochs, l2_per_item=l2_per_item).local
-        return local(self._head_of(model), *self._training_rows(model, lessons, label_model))
+        return local(self._head_of(model), *self._training_rows(model, lessons))
 
     def _head_of(self, model: HeadModel) -> Head:
         """Return the head a model carries, which must be one for these classes."""
@@ -100,20 +144,18 @@ class Learner:
         return head_of(model)
 
     def _training_rows(
-        self, model: HeadModel, lessons: Lessons, label_model: LabelModel | None
+        self, model: HeadModel, lessons: Lessons
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return inputs, soft targets and weights of everything that teaches."""
-        targets = np.eye(self._classes)[lessons.labels]
-        weight = np.ones(len(lessons.labels))
-        positions = lessons.answered
-        if label_model is not None and lessons.vote_weight > 0 and len(lessons.voted):
-            soft = label_model.predict(lessons.votes)
-            if soft.shape[1] != self._classes:
-                raise ShapeError("label model", soft.shape, ("n", self._classes))
-            targets = np.concatenate([targets, soft])
-            weight = np.concatenate([weight, lessons.vote_weight * certainty(soft)])
-            positions = np.concatenate([positions, lessons.voted])
-        return self._inputs_for(model)[positions], targets, weight
+        if lessons.targets.shape[1] != self._classes:
+            raise ShapeError("targets", lessons.targets.shape, ("n", self._classes))
+        inputs = self._inputs_for(model)[lessons.positions]
+        if lessons.second.any() and self._second is not None:
+            representation = representation_of(model)
+            centre = representation.centre(self.embeddings)
+            seen = self._second()[lessons.positions[lessons.second]]
+            inputs[lessons.second] = representation.inputs(seen, centre, pool=self.embeddings)
+        return inputs, lessons.targets, lessons.weights
 
     def _inputs_for(self, model: HeadModel) -> NDArray[np.float64]:
         """Return the head's inputs for every item, made anew when the representation changes."""
@@ -124,17 +166,6 @@ class Learner:
             self._inputs = representation.inputs(self.embeddings, centre)
             self._of = key
         return self._inputs
-
-
-def certainty(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far each distribution is from saying nothing: 0 uniform, 1 certain. Shape (n,).
-
-    >>> certainty(np.array([[0.5, 0.5], [1.0, 0.0]]))
-    array([0., 1.])
-    """
-    base = 1.0 / probabilities.shape[1]
-    share: NDArray[np.float64] = (probabilities.max(axis=1) - base) / (1.0 - base)
-    return np.clip(share, 0.0, 1.0)
 
 
 def head_of(model: HeadModel) -> Head:

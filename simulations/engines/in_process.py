@@ -213,6 +213,9 @@ class LocalFleet:
             spent=spent,
             candidates=sum(device.ledger.spent.candidates for device in self._devices.values()),
             sent=tuple(self._sent),
+            micro_rho=max(
+                (device.ledger.spent.micro_rho for device in self._devices.values()), default=0
+            ),
         )
 
     def close(self) -> None:

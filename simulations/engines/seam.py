@@ -35,6 +35,7 @@ class Account:
         candidates: Items shipped.
         sent: Everything that crossed upwards, as it was on the wire.
         workers_mb: Largest memory of processes beside this one, summed over them.
+        micro_rho: Most privacy any of them has spent.
     """
 
     traffic: Traffic = field(default_factory=Traffic)
@@ -42,6 +43,7 @@ class Account:
     candidates: int = 0
     sent: tuple[bytes, ...] = ()
     workers_mb: int = 0
+    micro_rho: int = 0
 
     def __add__(self, other: "Account") -> "Account":
         """Return the account of both groups of devices."""
@@ -57,6 +59,7 @@ class Account:
             candidates=self.candidates + other.candidates,
             sent=self.sent + other.sent,
             workers_mb=self.workers_mb + other.workers_mb,
+            micro_rho=max(self.micro_rho, other.micro_rho),
         )
 
 

@@ -48,6 +48,28 @@ _SHRINK = 0.25
 _MEMORY_PAIRS = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Weights that are held where they were: ½ · sum of stiffness·(W - anchor)² is added.
+
+    Attributes:
+        anchor: Where they were. Shape (p, k).
+        stiffness: How strongly each is held; not negative. Shape (p, k).
+    """
+
+    anchor: NDArray[np.float64]
+    stiffness: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse what would make the objective no bowl."""
+        if self.stiffness.shape != self.anchor.shape or self.anchor.ndim != 2:
+            raise ShapeError("stiffness", self.stiffness.shape, self.anchor.shape)
+        if not bool(np.all((self.stiffness >= 0) & (self.stiffness < np.inf))):
+            raise InputError("stiffness must be finite and not negative")
+        if not bool(np.all(np.isfinite(self.anchor))):
+            raise InputError("weights that are held must be finite")
+
+
 class Outcome(Enum):
     """Where the machine stands; the values are sentences for the user."""
 
@@ -80,6 +102,7 @@ class SolverState:
         failures: Points in a row that were no improvement.
         exchanges_left: How many gradients may still be asked for.
         outcome: Where the machine stands.
+        hold: Weights that are held where they were; None holds none.
     """
 
     point: Head
@@ -92,6 +115,7 @@ class SolverState:
     failures: int
     exchanges_left: int
     outcome: Outcome
+    hold: Hold | None = None
 
     @property
     def done(self) -> bool:
@@ -112,6 +136,7 @@ def start(
     seed: int,
     exchanges: int = MAX_EXCHANGES,
     tolerance: float = TOLERANCE_NATS,
+    hold: Hold | None = None,
 ) -> SolverState:
     """Make the preconditioner and get ready for the first gradient, at the previous head.
 
@@ -122,6 +147,7 @@ def start(
         seed: What the sketch was made with.
         exchanges: How many gradients may be asked for. At least 1.
         tolerance: Smallest promised gain worth an exchange, in nats. Not negative.
+        hold: Weights that are held where they were; None holds none.
     """
     if sums.width != previous.width:
         raise ShapeError("head", previous.weights.shape, (sums.width, "k"))
@@ -130,17 +156,22 @@ def start(
     if not 0.0 <= tolerance < np.inf:
         raise InputError(f"tolerance must be finite and not negative, got {tolerance}")
     penalty = _penalty(sums.width, l2)
+    if hold is not None and hold.anchor.shape != previous.weights.shape:
+        raise ShapeError("hold", hold.anchor.shape, previous.weights.shape)
+    # a row of M is as stiff as its weights are on average: it is a guess, and every step is checked
+    stiff = 0.0 if hold is None else hold.stiffness.mean(axis=1, keepdims=True)
     return SolverState(
         point=previous,
         best=None,
         memory=(),
         penalty=penalty,
-        preconditioner=Preconditioner.from_sums(sums, penalty=penalty, seed=seed),
+        preconditioner=Preconditioner.from_sums(sums, penalty=penalty + stiff, seed=seed),
         tolerance=tolerance,
         slope=0.0,
         failures=0,
         exchanges_left=exchanges,
         outcome=Outcome.RUNNING,
+        hold=hold,
     )
 
 
@@ -179,11 +210,13 @@ def advance(state: SolverState, sums: GradientSums) -> SolverState:
 def _evaluate(state: SolverState, sums: GradientSums) -> Evaluation:
     """Add the penalty, which only the coordinator knows, to the summed loss."""
     values = state.point.values
-    return Evaluation(
-        values=values,
-        gradient=sums.gradient_values + state.penalty * values,
-        objective=sums.loss_nats + 0.5 * float((state.penalty * values**2).sum()),
-    )
+    gradient = sums.gradient_values + state.penalty * values
+    objective = sums.loss_nats + 0.5 * float((state.penalty * values**2).sum())
+    if state.hold is not None:
+        moved = values - state.hold.anchor
+        gradient = gradient + state.hold.stiffness * moved
+        objective += 0.5 * float((state.hold.stiffness * moved**2).sum())
+    return Evaluation(values=values, gradient=gradient, objective=objective)
 
 
 def _propose(state: SolverState) -> SolverState:

@@ -5,7 +5,9 @@
 The agent is `fieldvote edge run` on a text task with a real ONNX session, joined to a SuperLink
 over TLS (the double in this process, which keeps Flower's rules). RSS is read from the kernel after
 twenty exchanges. What is not ours in it is measured in processes of its own: ONNX Runtime with the
-same model, and the vocabulary that redaction asks.
+same model, and the vocabulary that redaction asks. The first train step is made by a process that
+begins with nothing: it imports what an agent does, reads and checks a compiled task, loads its two
+graphs, and steps; the time runs from the process's own start, as the kernel noted it.
 """
 
 import ssl
@@ -18,6 +20,7 @@ from pathlib import Path
 from _table import Options, Row, run
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # a script sees its own folder only
+from coordinator.models.compile_cli import compile_folder
 from fieldvote.records import HelloRequest, encode
 from tests.deployment.fleet import Fleet, fleet
 from tests.deployment.processes import BIN, make_certificates, wait_for
@@ -60,6 +63,28 @@ print(rss() - before)
 )
 
 
+_STEP = """
+import os, sys, time
+from pathlib import Path
+import edge.agent
+import numpy
+from edge.learning.network import Network
+from fieldvote.task import Task
+task = Task.load(Path(sys.argv[1]))
+network = Network(task)
+rows, classes = 32, len(task.classes)
+network.runner(network.first).step({
+    "input": numpy.ones((rows, task.input.width), numpy.float32),
+    "target": numpy.full((rows, classes), 1 / classes, numpy.float32),
+    "weight": numpy.ones(rows, numpy.float32),
+}, rate=0.1)
+started = int(open("/proc/self/stat").read().rpartition(")")[2].split()[19])
+print(time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK"))
+"""
+_STARTS = 5
+_FIRST_STEP_S = 0.4
+
+
 def measure(options: Options) -> list[Row]:
     """Weigh one agent."""
     with tempfile.TemporaryDirectory(prefix="fv") as name, fleet(Path(name)) as made:
@@ -90,6 +115,9 @@ def _weigh(made: Fleet, link: SuperLinkDouble, *, exchanges: int) -> list[Row]:
     rss_mb, private_mb = _kernel_says(process.pid)
     model_mb, words_mb = (_alone(made, script) for script in (_MODEL, _WORDS))
     bare_mb = rss_mb - model_mb
+    compile_folder(made.folder / "one" / "task")
+    # the fastest of a few: whatever else the machine does only ever adds
+    step_s = min(_alone(made, _STEP) for _ in range(_STARTS))
     return [
         Row(what="agent, model and transport, RSS", ours=rss_mb, unit="MB", target="<= 90 MB",
             met=rss_mb <= 90),
@@ -99,6 +127,8 @@ def _weigh(made: Fleet, link: SuperLinkDouble, *, exchanges: int) -> list[Row]:
         Row(what="agent and transport without the model, RSS", ours=bare_mb, unit="MB",
             target="<= 75 MB", met=bare_mb <= 75),
         Row(what="from start to first exchange", ours=first_s, unit="s"),
+        Row(what="from start to first train step", ours=step_s, unit="s",
+            target=f"<= {_FIRST_STEP_S} s", met=step_s <= _FIRST_STEP_S),
     ]  # fmt: skip
 
 

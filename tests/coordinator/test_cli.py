@@ -45,7 +45,7 @@ def test_answers_are_read_from_the_terminal(campaign: Path) -> None:
     shown = invoke(labels, *words, typed="0\nx\ns\n").stdout
     # the input ends at the third item, as with Ctrl-D
     assert "3 of 3" in shown
-    assert "type 0 to 1, s or q" in shown
+    assert "type 0 to 1, n, s or q" in shown
     assert shown.endswith("1 answers given\n")
     with_store = open_store(CoordinatorSettings.load(campaign))
     assert with_store.paid()[0] == 1

@@ -1,7 +1,7 @@
 """Agents over pools in memory, and the desk that opens what they ship and answers it."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
 from edge.redaction import redaction_of
 from edge.scorer import Scorer
+from edge.spending import limits_of, task_limits
 from fieldvote.heads import (
     EvaluateReply,
     EvaluateRequest,
@@ -37,7 +38,7 @@ from fieldvote.records import (
 )
 from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
-from privacy.dp import Ledger, Limits
+from privacy.dp import Ledger
 from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
 from privacy.sealing.context import Marks, Purpose, Scope
 from privacy.sealing.rotation import DatedKey
@@ -187,6 +188,7 @@ def build_device(
     ids: Sequence[bytes] | None = None,
     gold: Sequence[int] | None = None,
     pool: Pool | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
 ) -> Device:
     """Return a device with these items; gold makes it one that only evaluates."""
     naming = keyed_entropy(number, "ids")
@@ -195,10 +197,7 @@ def build_device(
         pool.add(
             [naming(16) for _ in payloads] if ids is None else list(ids), list(payloads), gold=gold
         )
-    limits = task.policy.limits
-    ledger = Ledger(
-        pool, Limits(candidates=limits.candidates, size_bytes=limits.size_bytes), lambda: NOON
-    )
+    ledger = Ledger(pool, limits_of(task), lambda: NOON, tasks=task_limits(task))
     redactor, vocabulary = redaction_of(task)
     signing = SigningKey.generate(keyed_entropy(number, "signing"))
     sealing = SealingKey.generate(keyed_entropy(number, "sealing"))
@@ -211,6 +210,7 @@ def build_device(
         recipient=Recipient(
             labeling_keys=(DatedKey(public=DESK.labeling.public),), now=lambda: NOON
         ),
+        entropy=entropy,
     )
     names = (task.names.input, task.names.probabilities, task.names.embedding)
     agent = Agent(

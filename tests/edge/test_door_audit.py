@@ -56,7 +56,10 @@ TOOLS = {
     "audit.py": "`fieldvote edge ledger` signs the account with the device's key",
     "check_baseline.py": "`fieldvote check` keeps what a task gave before",
     "check_golden.py": "`fieldvote check` writes what the model gives beside the task",
+    "learning/readings.py": "what the machine says of its battery and heat, before it trains",
     "model_guard/child.py": "the child in which a model first runs asks how much memory it has",
+    "model_guard/step_child.py": "opens a session on a graph in memory, in a child",
+    "model_guard/step_run.py": "starts that child",
     "labeling/python_functions.py": "reads the files of a pinned function to tell their digest",
 }
 

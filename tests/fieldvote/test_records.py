@@ -12,35 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from fieldvote.codec import FloatVector, IntVector
-from fieldvote.delivery import BundleReply
 from fieldvote.errors import WireError
-from fieldvote.heads import EvaluateReply, GradientReply
+from fieldvote.heads import GradientReply
 from fieldvote.portions import PORTION_KINDS, PORTIONS, portions
 from fieldvote.records import (
     KINDS,
     REQUESTS,
-    AnswersReply,
     CollectReply,
     CollectRequest,
-    HelloReply,
     Reply,
     SealedItem,
-    SurveyReply,
     decode,
     encode,
 )
-from fieldvote.releases import TrialReply
 
-REPLIES = (
-    HelloReply,
-    SurveyReply,
-    CollectReply,
-    AnswersReply,
-    GradientReply,
-    EvaluateReply,
-    BundleReply,
-    TrialReply,
-)
+REPLIES = get_args(Reply)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS: dict[object, st.SearchStrategy[object]] = {

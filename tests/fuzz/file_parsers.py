@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from coordinator.labels.label_tables import PROVENANCE, read_labels
 from coordinator.labels.vote_files import read_votes, write_votes
+from coordinator.models.asking import InputQuestion
+from coordinator.models.one_input import read_input
 from coordinator.models.totals import (
     Snapshot,
     dump_settings,
@@ -16,12 +19,14 @@ from coordinator.models.totals import (
     read_parameters,
     write_parameters,
 )
+from coordinator.models.trace import Trace
 from coordinator.releases.asking import ReleaseCommand
 from coordinator.releases.events import EVENTS as RELEASE_EVENTS
 from coordinator.releases.events import load_event as load_release_event
 from coordinator.releases.report import FunctionRow, Report
 from coordinator.rounds.campaign import CampaignState, dump_campaign, load_campaign
 from coordinator.rounds.commands import Command
+from coordinator.rounds.drift import read_counts, read_panel, write_counts, write_panel
 from coordinator.rounds.events import EVENTS, load_event
 from coordinator.rounds.judging import LegSums, dump_sums, read_sums
 from coordinator.rounds.selection import pack_offers, unpack_offers
@@ -40,12 +45,15 @@ from fieldvote.task import TabularInput, Task, TextInput
 from privacy.pii.vocabulary import MAGIC, Vocabulary
 from simulations.datasets import load_npz
 from simulations.scenario import Scenario
+from strategies.arrivals import Layout
+from strategies.drift_panel import Panel
 from tests.doubles.tasks import tabular_files, text_files
 from tests.fuzz.harness import Parser
 from tests.fuzz.samples import as_file, label_model, plain, record_of, votes
 
 _FIELDS = ("heat", "speed", "age")
 _CLASSES = ("normal", "worn", "broken")
+_PANEL = Panel.over(Layout(classes=2, functions=1))
 
 
 def _tasks(blob: bytes) -> None:
@@ -127,6 +135,15 @@ def _items(blob: bytes) -> None:
     load_items(as_file(blob[1:], "items.npz"), given, 3)
 
 
+@cache
+def _rows_task() -> Task:
+    return Task.parse(tabular_files(), "task")
+
+
+def _one_row(path: Path) -> None:
+    read_input(_rows_task(), file=path)
+
+
 def _written_votes(suffix: str) -> bytes:
     path = as_file(b"", f"written{suffix}")
     write_votes(path, votes(), classes=2)
@@ -204,6 +221,14 @@ FILES = (
     _vote_file(".npz", 2),
     _vote_file(".npy", 1),
     _vote_file(".json", 2),
+    Parser("traces", Trace.from_bytes, lambda: [record_of(Trace).to_bytes()],  # type: ignore[attr-defined]  # a Trace
+           ("coordinator.models.trace:Trace.from_bytes",), share=2),
+    Parser("questions about inputs", InputQuestion.from_json,
+           lambda: [InputQuestion(round=1, label=0, embedding=(0.5, -1.0)).to_json()],
+           ("coordinator.models.asking:InputQuestion.from_json",)),
+    Parser("rows to explain", _from_file("row.json", _one_row),
+           lambda: [b'{"heat": 1.5, "speed": -2, "age": 1e3}'],
+           ("coordinator.models.one_input:read_input",)),
     Parser("tables of labels", _from_file("labels.jsonl", read_labels), lambda: [_labels()],
            ("coordinator.labels.label_tables:read_labels",), share=2),
     Parser("events of rounds", _event(load_event), lambda: _events(EVENTS),
@@ -221,6 +246,10 @@ FILES = (
            ("coordinator.releases.report:Report.from_json",), share=3),
     Parser("snapshots of campaigns", load_campaign, lambda: [dump_campaign(CampaignState())],
            ("coordinator.rounds.campaign:load_campaign",), share=3),
+    Parser("what is known of new items", read_panel, lambda: [write_panel(_PANEL)],
+           ("coordinator.rounds.drift:read_panel",), share=3),
+    Parser("counts of new items", read_counts, lambda: [write_counts(np.arange(9))],
+           ("coordinator.rounds.drift:read_counts",), share=2),
     Parser("sums of a leg", read_sums, lambda: [dump_sums(record_of(LegSums))],  # type: ignore[arg-type]  # LegSums
            ("coordinator.rounds.judging:read_sums",), share=3),
     Parser("what was chosen from", unpack_offers, lambda: [pack_offers(_stored_offers())],

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,10 +36,12 @@ from privacy.secagg.client import Participant
 from privacy.secagg.floors import Floors
 from privacy.secagg.parameters import Parameters
 from privacy.secagg.roster import Epoch, check_roster, make_roster, sign_epoch_key
+from privacy.secagg.server import Summation
 from privacy.secagg.state import Leg, OpenRound, ParticipantState
 from privacy.secagg.survivors import unpack_seats
 from tests.fuzz.harness import Parser
 from tests.fuzz.samples import NOW, READER, SENDER
+from tests.privacy.secagg.fleet import enrol, everybody
 
 
 @cache
@@ -152,6 +155,19 @@ def _rosters() -> list[bytes]:
     return [encode(make_roster(keys, sizes=sizes, least_cohort=10), {1: Roster})]
 
 
+@cache
+def _unmasked() -> tuple[Epoch, bytes]:
+    """A round of four devices, as it is written down before it is opened."""
+    found = enrol(4, everybody(4, 3), robust=False, floors=None)
+    made = Summation(found.epoch, number=0, length=3, bound=9, about=b"votes")
+    entropy = keyed_entropy(4, "a round")
+    for device in found.devices:
+        made.add_deposit(device.deposit(made.deposit_request(), entropy=entropy))
+    for device in found.devices[1:]:
+        made.add_input(device.mask(made.mask_request(), np.arange(3), entropy=entropy))
+    return found.epoch, made.to_bytes()
+
+
 FLEET = (
     Parser("chains", _chain, lambda: [fleet()[1]],
            ("privacy.sealing.certificate:check_chain",
@@ -183,6 +199,8 @@ FLEET = (
     Parser("participants", Participant.from_bytes, _participants,
            ("privacy.secagg.client:Participant.from_bytes",
             "privacy.secagg.state:ParticipantState.from_bytes"), share=4),
+    Parser("rounds", lambda blob: Summation.from_bytes(_unmasked()[0], blob).keepers,
+           lambda: [_unmasked()[1]], ("privacy.secagg.server:Summation.from_bytes",), share=4),
     Parser("rosters", _roster, _rosters, ("privacy.secagg.roster:check_roster",), share=4),
     Parser("sets of seats", lambda blob: unpack_seats(blob, devices=20),
            lambda: [bytes((255, 1, 15))], ("privacy.secagg.survivors:unpack_seats",), share=2),

@@ -20,6 +20,7 @@ from fieldvote.frames import Frames
 from fieldvote.portions import PORTIONS, portions
 from fieldvote.protobuf import read_fields
 from fieldvote.records import KINDS, DeviceId, decode, encode
+from fieldvote.summed_fields import SUMMED, read_question
 from simulations.engines import parcels
 from tests.doubles.models import CLASSES, NAMES, WIDTH, made, model_of, node, written
 from tests.doubles.tasks import tabular_files, text_files
@@ -143,6 +144,9 @@ WIRE = (
         ("fieldvote.records:decode", "fieldvote.codec:decode", "fieldvote.portions:portions"),
         share=24,
     ),
+    Parser("summed questions", read_question,
+           lambda: [encode(record_of(kind)) for kind in SUMMED],
+           ("fieldvote.summed_fields:read_question",), share=8),
     Parser("parcels", _parcel, _parcel_seeds,
            ("simulations.engines.parcels:decode", "simulations.engines.parcels:unpack"), share=4),
     Parser("bundles", unpack,

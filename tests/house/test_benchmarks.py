@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("[a-z]*.py"))
-NEEDS_DATA = {"label_model", "private_campaign", "private_head", "redaction"}
+NEEDS_DATA = {
+    "deep_learning", "governance", "label_model", "private_campaign", "private_head", "redaction",
+}  # fmt: skip
 # long even so; what they measure has tests of its own
 LONG = {"canary", "exchange", "fleet", "private_campaign", "slow_link", "train_step"}
 COLUMNS = {"what", "ours", "unit", "peer", "peer_name", "ratio", "target", "met"}

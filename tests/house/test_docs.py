@@ -75,7 +75,8 @@ def test_every_command_is_documented() -> None:
 
     commands = names()
     assert "simulate" in commands
-    groups = ("edge", "coordinator", "rounds", "labels", "functions", "keys", "vocabulary")
+    groups = ("edge", "coordinator", "rounds", "labels", "models", "functions", "keys",
+              "vocabulary")  # fmt: skip
     commands += [f"{group} {name}" for group in groups for name in names(group)]
     assert [name for name in commands if f"fieldvote {name}" not in text] == []
 

@@ -70,16 +70,21 @@ def test_a_data_file_is_called_by_its_stem_and_every_device_counts(report: Repor
 
 def test_both_curves_count_every_paid_answer_of_equal_batches(report: Report, table: Path) -> None:
     assert [point.round for point in report.curve] == [1, 2, 3, 4]
-    # a seed label from each of 8 devices, then 4 labels from each of the 2 online
-    assert [point.labels for point in report.curve] == [8, 16, 24, 32]
-    assert [point.labels for point in report.random_curve] == [8, 16, 24, 32]
-    assert report.candidates == 32
-    assert report.labels_cost == pytest.approx(32 * 0.05)
+    # a seed label from each of 8 devices, then 2 labels from each of the 2 online
+    assert [point.labels for point in report.curve] == [8, 12, 16, 20]
+    assert [point.labels for point in report.random_curve] == [8, 12, 16, 20]
+    assert report.candidates == 20
+    assert report.labels_cost == pytest.approx(20 * 0.05)
     # before anything was chosen, the twins are one
     assert report.curve[0] == report.random_curve[0]
     # scores move in steps of one held-out item, so one seed's arms may tie: not every seed's
     others = (run(scenario_of(table, rounds=4), seed=seed) for seed in (2, 3))
     assert any(other.curve != other.random_curve for other in chain((report,), others))
+
+
+def test_a_paired_twin_turns_as_many_rounds_as_the_campaign(table: Path) -> None:
+    report = run(scenario_of(table, rounds=None), seed=1, paired=True)
+    assert [point.round for point in report.random_curve] == [p.round for p in report.curve]
 
 
 def test_scores_are_shares_and_rise_with_the_labels(report: Report) -> None:
@@ -205,7 +210,7 @@ def test_a_text_file_of_anyones_making_is_rehearsed(tmp_path: Path) -> None:
 def test_every_strategy_turns_rounds_against_the_random_twin(table: Path, strategy: str) -> None:
     report = run(scenario_of(table, strategy=strategy), seed=1)
     assert report.strategy == strategy
-    assert [point.labels for point in report.curve] == [8, 16]
+    assert [point.labels for point in report.curve] == [8, 12]
     if strategy == "random":
         assert report.curve == report.random_curve
 

@@ -18,14 +18,15 @@ def written(folder: Path, content: str) -> Path:
 @pytest.mark.parametrize("name", ["digits", "har", "messages", "sms"])
 def test_every_shipped_scenario_parses_and_is_about_the_data_of_its_name(name: str) -> None:
     scenario = Scenario.load(name)
-    assert (scenario.name, scenario.data) == (name, name)
-    assert name in DATASETS
+    assert (scenario.name, scenario.data) == (name, name.removesuffix("-deep"))
+    assert scenario.data in DATASETS
+    assert (scenario.learner == "deep") == name.endswith("-deep")
     scenario.functions_file()
     assert scenario.campaign(seed=4).seed == 4
 
 
 def test_the_shipped_scenarios_are_those_of_the_named_data_sets() -> None:
-    assert names() == ("digits", "har", "messages", "sms")
+    assert names() == ("digits", "digits-deep", "har", "har-deep", "messages", "sms")
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,15 @@ def test_what_a_scenario_says_of_the_campaign_reaches_the_coordinator() -> None:
     assert len(same) >= 11
 
 
-def test_a_file_of_texts_starts_without_fourier_features_and_a_table_with_them(
+def test_a_table_tries_other_inputs_after_some_rounds_and_texts_stay_as_they_are(
     tmp_path: Path,
 ) -> None:
     texts, table = tmp_path / "texts.npz", tmp_path / "table.npz"
     np.savez(texts, utf8=np.frombuffer(b"a\nb", dtype=np.uint8), y=[0, 1], device=[0, 1])
     np.savez(table, X=np.zeros((2, 1)), y=[0, 1], device=[0, 1])
-    assert Scenario.for_data(texts).inputs.fourier == 0
-    assert Scenario.for_data(table).inputs.fourier > 0
+    assert not Scenario.for_data(texts).recipes.rounds
+    recipes = Scenario.for_data(table).campaign(seed=1).recipes
+    assert recipes.rounds[0] == 1
+    assert {variant.recentre for variant in recipes.variants} == {0.0, 0.5, 1.0}
+    assert any(variant.fourier for variant in recipes.variants)
     assert (Scenario.for_data(texts).name, Scenario.for_data(table).name) == ("texts", "table")

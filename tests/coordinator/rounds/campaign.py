@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from coordinator.governance_settings import InfluenceSettings
 from coordinator.inbox import Inbox
 from coordinator.labels.desk import Annotator, Desk, DeskKeys, Labeling, Seat
 from coordinator.models.backbone import identity_backbone
@@ -28,13 +30,16 @@ from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
 from edge.redaction import redaction_of
 from edge.scorer import Scorer
+from edge.secure_means import SecureMeans
+from edge.spending import limits_of, task_limits
 from fieldvote.records import DeviceId, MaskedItem
 from fieldvote.releases import TrialRequest
 from fieldvote.rng import keyed_entropy, stream
 from fieldvote.task import Task
-from privacy.dp import Ledger, Limits
+from privacy.dp import Ledger
 from privacy.sealing import SealingKey, SigningKey
 from privacy.sealing.rotation import DatedKey
+from tests.coordinator.rounds.deep import network_scorer
 from tests.doubles.transport import MemoryTransport
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,6 +53,7 @@ SETTINGS = CampaignSettings(
     random_share=0.25,
     exchanges=3,
     vote_weight=2.0,
+    influence=InfluenceSettings(enabled=False),  # whoever is about it turns it on
 )
 KEYS = DeskKeys(
     labeling=SealingKey.generate(keyed_entropy(1, "labeling key")),
@@ -77,7 +83,6 @@ def small_task() -> Task:
 
 
 TASK = small_task()
-_SCORER = Scorer(TASK.model, names=("input", "probabilities", "embedding"), where="model.onnx")
 _FUNCTIONS = compile_functions(TASK.functions, TASK.input, TASK.classes)
 _REDACTION = redaction_of(TASK)
 
@@ -127,8 +132,20 @@ class Fleet:
             pool.close()
 
 
+@lru_cache(maxsize=4)
+def scorer_of(model: bytes) -> Scorer:
+    """Return what scores by a model; made once, since nothing about it changes."""
+    names = ("input", "probabilities", "embedding")
+    return Scorer(model, names=names, where="model.onnx")
+
+
 def make_fleet(
-    *, training: int = 3, held_out: int = 1, items: int = 10, folder: Path | None = None
+    *,
+    training: int = 3,
+    held_out: int = 1,
+    items: int = 10,
+    folder: Path | None = None,
+    task: Task = TASK,
 ) -> Fleet:
     """Return devices 1, 2, ...; the last ones only evaluate. The same call gives the same fleet.
 
@@ -148,7 +165,7 @@ def make_fleet(
                 [row_payload(row) for row in rows],
                 gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
             )
-        pools[device], agents[device] = pool, make_agent(pool, number, evaluates)
+        pools[device], agents[device] = pool, make_agent(pool, number, evaluates, task=task)
     return Fleet(pools, agents)
 
 
@@ -159,6 +176,7 @@ def make_agent(
     *,
     task: Task = TASK,
     propose: Callable[[TrialRequest], Task | None] | None = None,
+    secure: SecureMeans | None = None,
 ) -> Agent:
     """Return the agent of one device, with this release of the task installed."""
     redactor, vocabulary = _REDACTION
@@ -167,7 +185,7 @@ def make_agent(
         compiled = compile_functions(task.functions, task.input, task.classes)
     outbox = Outbox(
         task,
-        ledger=Ledger(pool, Limits(candidates=100, size_bytes=10**9), lambda: NOON),
+        ledger=_ledger(pool, task),
         redactor=redactor,
         vocabulary=vocabulary,
         signer=SigningKey.generate(keyed_entropy(2, "signing key", number)),
@@ -179,7 +197,7 @@ def make_agent(
         AgentParts(
             task=task,
             pool=pool,
-            scorer=_SCORER,
+            scorer=network_scorer(task) if task.training else scorer_of(task.model),
             functions=compiled,
             outbox=outbox,
             sealing_key=SealingKey.generate(keyed_entropy(2, "sealing key", number)),
@@ -189,14 +207,23 @@ def make_agent(
             rng=lambda purpose, round_number: stream(9, purpose, number, round_number),
             propose=propose,
             clock_s=lambda: 0.0,
+            secure=secure,
         )
     )
 
 
-def desk_of(*annotators: Annotator | Seat, settings: CampaignSettings = SETTINGS) -> Desk:
+def _ledger(pool: Pool, task: Task) -> Ledger:
+    """Return an account in which only privacy is ever short."""
+    limits = replace(limits_of(task), candidates=100, size_bytes=10**9)
+    return Ledger(pool, limits, lambda: NOON, tasks=dict.fromkeys(task_limits(task), limits))
+
+
+def desk_of(
+    *annotators: Annotator | Seat, settings: CampaignSettings = SETTINGS, task: Task = TASK
+) -> Desk:
     """Return a desk with these people at it."""
     seats = [each if isinstance(each, Seat) else Seat(annotator=each) for each in annotators]
-    return Desk(KEYS, *seats, settings=settings, task=TASK.family, classes=len(TASK.classes))
+    return Desk(KEYS, *seats, settings=settings, task=task.family, classes=len(task.classes))
 
 
 def make_parts(
@@ -215,7 +242,7 @@ def make_parts(
         store=store,
         inbox=Inbox(store, shapes_of(task), earlier=SumLedger(store, task)),
         shelf=Shelf(store),
-        labeling=desk_of(*(people or (Reader(),)), settings=settings),
+        labeling=desk_of(*(people or (Reader(),)), settings=settings, task=task),
         transport=transport,
         clock=clock or TurnedClock(),
     )
@@ -246,9 +273,14 @@ class Campaign:
     """A coordinator over three training devices and one that judges."""
 
     def __init__(
-        self, settings: CampaignSettings = SETTINGS, *, answers_wait_s: float = 60.0
+        self,
+        settings: CampaignSettings = SETTINGS,
+        *,
+        answers_wait_s: float = 60.0,
+        task: Task = TASK,
     ) -> None:
-        self.fleet = make_fleet()
+        self.task = task
+        self.fleet = make_fleet(task=task)
         self.clock = TurnedClock()
         self.store = open_store(None, now=self.clock.now)
         self.network = self.fleet.transport()
@@ -267,6 +299,7 @@ class Campaign:
             people=self.people,
             settings=self.settings,
             clock=self.clock,
+            task=self.task,
         )
         self.parts = replace(self.parts, answers_wait_s=self._answers_wait_s)
         if self.labeling is not None:

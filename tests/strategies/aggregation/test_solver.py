@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fieldvote.errors import InputError, ShapeError
 from strategies.aggregation.fixed_point import INPUT_FRACTION
-from strategies.aggregation.solver import Outcome, SolverState, advance, start
+from strategies.aggregation.solver import Hold, Outcome, SolverState, advance, start
 from strategies.aggregation.summed_head import Head, HeadSums, gradient_sums, head_sums
 from tests.strategies.aggregation.problems import Problem, problem
 
@@ -201,3 +201,36 @@ def test_a_head_of_another_width_is_refused():
     given_ = problem(9, items=5, width=3, classes=2)
     with pytest.raises(ShapeError):
         start(sums_of(given_), Head.zeros(width=4, classes=2), l2=1.0, seed=1)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0, 50.0])
+def test_held_weights_are_part_of_what_is_minimised(strength: float) -> None:
+    given_ = problem(4, items=200, width=6, classes=3)
+    shape = (given_.inputs.shape[1], given_.targets.shape[1])
+    rng = np.random.default_rng(4)
+    hold = Hold(anchor=rng.normal(size=shape), stiffness=strength * rng.random(shape))
+    zeros = Head.zeros(width=shape[0], classes=shape[1])
+    state = start(sums_of(given_), zeros, l2=1.0, seed=1, exchanges=40, tolerance=1e-6, hold=hold)
+    *_, last = run(state, given_)
+    sums = gradient_sums(given_.inputs, given_.targets, given_.weight, last.head)
+    values = last.head.values
+    slope = sums.gradient_values + last.penalty * values
+    slope = slope + hold.stiffness * (values - hold.anchor)
+    assert np.abs(slope).max() < 0.05
+    if strength == 50.0:
+        far = np.abs(values - hold.anchor)
+        assert far[hold.stiffness > 25.0].mean() < 0.5 * far[hold.stiffness < 25.0].mean()
+
+
+def test_a_hold_that_is_none_is_refused() -> None:
+    ones = np.ones((2, 2))
+    with pytest.raises(InputError, match="negative"):
+        Hold(anchor=ones, stiffness=-ones)
+    with pytest.raises(InputError, match="finite"):
+        Hold(anchor=ones * np.nan, stiffness=ones)
+    with pytest.raises(ShapeError):
+        Hold(anchor=ones, stiffness=np.ones((2, 3)))
+    given_ = problem(4, items=200, width=6, classes=3)
+    zeros = Head.zeros(width=given_.inputs.shape[1], classes=given_.targets.shape[1])
+    with pytest.raises(ShapeError):
+        start(sums_of(given_), zeros, l2=1.0, seed=1, hold=Hold(anchor=ones, stiffness=ones))
