@@ -11,9 +11,9 @@ Whatever leaves is built or checked here. An item goes through all of this, in t
    (:mod:`edge.flower`), which carries what was released here and nothing else.
 
 What cannot be masked stays too: an item leaves only if every step has said yes. What an auditor
-finds in this file is all there is: six kinds of sums, offers without content, sealed candidates
-that were asked for, and how much of a task or which head has arrived. Where the policy hides
-records, sums are charged for and noised here (`release_noised`), and no other leaves (`check`).
+finds in this file is all there is: sums, offers without content, sealed candidates that were asked
+for, and how much of a task or which head has arrived. Where the policy hides records, sums are
+charged for and noised here (`release_noised`), and no other leaves (`check`).
 """
 
 import contextlib

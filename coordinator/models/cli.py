@@ -58,12 +58,14 @@ def explain_(
 ) -> None:
     """Say which functions made a model change, and what it would be without each of them.
 
-    Every round whose head was taught by votes has asked its devices for that, in sums; what is
-    said here is read from what was kept. Functions the model would be better without come first.
-    What a model would be without a function is an estimate, and says so.
+    Every round whose head was taught by votes has asked its devices for that,
+    in sums; what is said here is read from what was kept. Functions the model
+    would be better without come first. What a model would be without one is
+    an estimate, and says so.
 
-    Which functions made it answer so for one input (--text, --input) is in no kept sum: devices
-    are asked while you wait, so a coordinator must be running. The input stays here.
+    Which functions made it answer so for one input (--text, --input) is in no
+    kept sum: devices are asked while you wait, so a coordinator must be
+    running. The input stays here.
 
     Example: fieldvote models explain --without small_talk
     """

@@ -39,9 +39,9 @@ def compile_command(
 ) -> None:
     """Compile a task's model into the graphs its devices train it with, as task.toml says.
 
-    Where task.toml says nothing of training yet, a table that trains all layers is added. The step
-    is checked against finite differences of its own loss before a byte is written; what a rule does
-    not understand is refused by name.
+    Where task.toml says nothing of training yet, a table that trains all
+    layers is added. The step is checked against finite differences of its own
+    loss before a byte is written; what no rule understands is refused by name.
 
     Example: fieldvote models compile my-task
     """
