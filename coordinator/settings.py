@@ -243,10 +243,11 @@ class CampaignSettings:
         capacity: How many answers people can give.
         allocation: How a round's labels are shared out over classes and devices.
         recipes: Which inputs are tried, and when.
-        robust: How heads that devices trained are combined, with "averaged" and without secure
-            sums; "mean" weighs each by its labels, and one device may move it anywhere. Of the
-            others, "multi_krum" costs least.
+        robust: How heads that devices trained are combined, with "averaged"; "mean" weighs each by
+            its labels, and one device may move it anywhere. Of the others, "multi_krum" costs
+            least. Under secure sums there is only "groups", the median over sums of random groups.
         lying_share: Part of the devices that the other rules take for liars.
+        groups: How many groups there are; a group is no smaller than the policy's least cohort.
     """
 
     name: str
@@ -280,13 +281,16 @@ class CampaignSettings:
     capacity: CapacitySettings = field(default_factory=CapacitySettings)
     allocation: AllocationSettings = field(default_factory=AllocationSettings)
     recipes: RecipeSettings = field(default_factory=RecipeSettings)
-    robust: Literal["mean", "median", "trimmed_mean", "krum", "multi_krum"] = "mean"
+    robust: Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "groups"] = "mean"
     lying_share: float = 0.2
+    groups: int = 3
 
     def __post_init__(self) -> None:
         """Refuse a campaign that could never learn."""
         if not 0.0 <= self.lying_share < 0.5:
             raise SettingsError(f"lying_share: expected 0 to below 0.5, got {self.lying_share}")
+        if self.groups < 3:
+            raise SettingsError(f"groups: expected 3 or more, got {self.groups}: two outvote none")
         if self.vote_exchanges < 0:
             raise SettingsError(f"vote_exchanges: expected 0 or more, got {self.vote_exchanges}")
         if self.strategy == "auto" and not self.random_share > 0:

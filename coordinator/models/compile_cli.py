@@ -54,7 +54,8 @@ def compile_command(
     width = max(map(len, made.parameters))
     for name, size in made.parameters.items():
         typer.echo(f"trains {name:<{width}}  {size:>9,}")
-    typer.echo(f"gradients are within {made.error:.1e} of finite differences")
+    apart = f"within {made.error:.1e} of" if made.error > 0 else "those of"
+    typer.echo(f"gradients are {apart} finite differences{', to rounding' * (not made.error)}")
     for name, size in made.files.items():
         typer.echo(f"wrote  {task / name}  {size:,} bytes")
     typer.echo("sign the task again: fieldvote keys sign")

@@ -11,7 +11,7 @@ import numpy as np
 
 from coordinator.models.deep import drill_of, reply_check, train_deep
 from coordinator.models.totals import Snapshot, read_parameters
-from coordinator.models.training import Leg, Solver, average, solve
+from coordinator.models.training import Leg, Solver, average, reply_length, solve
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import (
@@ -22,6 +22,7 @@ from coordinator.rounds.events import (
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.gain import GainLegs
 from coordinator.rounds.governing import rule_at, teacher_of
+from coordinator.rounds.groups import GroupLegs, steps_of
 from coordinator.rounds.influence import Tracing
 from coordinator.rounds.judging import NOTHING, Judging, LegSums
 from coordinator.rounds.keeping import Kept, kept_in
@@ -92,6 +93,7 @@ class Learning:
         self._store = parts.store
         self._work: Work | None = None
         self._robust = RobustLegs(parts.settings, parts.task)
+        self._groups = GroupLegs(parts)
         self._tracing = Tracing(parts, exchanges, judging, self.lesson)
         self._gain = GainLegs(parts, exchanges, judging, record)
 
@@ -107,25 +109,29 @@ class Learning:
             self._trained(state, work.asked)
             return None
         leg = work.asked
+        number = self._groups.number(state, leg.step)
+        able = [d for d in self._parts.reachable() if self._parts.may_teach(known[d])]
+        members = self._groups.members(state, leg.step, able)
+        if isinstance(members, Rest):
+            return members
 
         def requests() -> dict[DeviceId, bytes]:
-            blob = encode_message(self._gradient(state, work, leg))
-            able = self._parts.may_teach
-            return {d: blob for d in self._parts.reachable() if able(known[d])}
+            blob = encode_message(replace(self._gradient(state, work, leg), step=number))
+            return {d: blob for d in able if d in members}
 
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
             vectors = self._parts.inbox.gradients(
                 state.number,
-                leg.step,
+                number,
                 replies,
-                fits=reply_check(leg.model, self._settings),
+                fits=self._fits(leg.model),
             )
             if self._robust.on:
-                self._robust.add(state, leg.step, vectors)
+                self._robust.add(state, number, vectors)
                 return list(vectors)
             for vector in vectors.values():
                 self._judging.add(
-                    state, "train", leg.step, LegSums(held_out=vector, random_arm=NOTHING)
+                    state, "train", number, LegSums(held_out=vector, random_arm=NOTHING)
                 )
             return list(vectors)
 
@@ -133,22 +139,33 @@ class Learning:
             state,
             Question(
                 name="train",
-                leg=leg.step,
+                leg=number,
                 requests=requests,
                 count=count,
                 share=self._settings.pace.minimum_share,
                 least=1,
-                close=self._robust.closing(state, leg.step, self._judging),
+                close=self._robust.closing(state, number, self._judging),
             ),
         )
+
+    def _fits(self, model: HeadModel) -> Callable[[IntVector], bool]:
+        """Return what tells whether a leg's reply can be used.
+
+        A group's is kept if it lies, and is dropped or outvoted: one question has one sum.
+        """
+        if self._groups.on:
+            length = reply_length(model, averaged=True)
+            return lambda vector: len(vector) == length
+        return reply_check(model, self._settings)
 
     def _caught_up(self, state: RoundState, campaign: CampaignState) -> Work:
         """Return the solver with every closed leg in; a process just started begins a new one."""
         work = self._work
         if work is None or work.number != state.number:
             work = self._work = self._begun(state, campaign)
-        for digest in state.legs[work.reached :]:
-            work.send(self._judging.read(digest).held_out)
+        told = [self._judging.read(digest).held_out for digest in state.legs]
+        for sums in steps_of(told, self._settings)[work.reached :]:
+            work.send(sums)
         return work
 
     def _begun(self, state: RoundState, campaign: CampaignState) -> Work:

@@ -38,6 +38,7 @@ from coordinator.rounds.events import (
 from coordinator.rounds.gain import compared_again
 from coordinator.rounds.gate import is_clearly_worse, verdict_of
 from coordinator.rounds.governing import Governing, govern_round, rule_again, write_rule
+from coordinator.rounds.groups import steps_of
 from coordinator.rounds.influence import found_again, in_words
 from coordinator.rounds.judging import read_sums
 from coordinator.rounds.keeping import Kept, kept_in
@@ -307,8 +308,8 @@ def _training(
     label_model = read_parameters(store.artifact(start[2]))
     functions = len(task.functions)
     work = begin(event.round, base, snapshot, settings, functions, label_model, kept=kept)
-    for digest in legs:
-        work.send(read_sums(store.artifact(digest)).held_out)
+    for whole in steps_of([read_sums(store.artifact(leg)).held_out for leg in legs], settings):
+        work.send(whole)
     solved = work.asked
     if not event.exchanges:
         solved = Solved(model=base, exchanges=0)

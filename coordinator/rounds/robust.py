@@ -18,7 +18,7 @@ from fieldvote.records import DeviceId
 from fieldvote.task import Task
 from strategies.aggregation.robust import ROBUST
 
-_PLAIN = "mean"
+_ELSEWHERE = ("mean", "groups")  # these take sums as they come
 _HEADROOM = 2.0**52  # whole numbers up to here are exact as floats
 
 
@@ -49,7 +49,7 @@ class RobustLegs:
     @property
     def on(self) -> bool:
         """Whether heads are combined by another rule than their weighted mean."""
-        return self._rule != _PLAIN
+        return self._rule not in _ELSEWHERE
 
     def add(self, state: RoundState, leg: int, vectors: Mapping[DeviceId, IntVector]) -> None:
         """Keep heads; a device that answers again has said something else, and counts once."""

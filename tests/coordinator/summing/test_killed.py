@@ -124,7 +124,7 @@ def test_a_coordinator_killed_anywhere_in_a_survey_counts_it_once() -> None:
         assert found == undisturbed, sites[place]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_a_coordinator_killed_anywhere_in_a_round_trains_the_same_head() -> None:
     undisturbed, sites = _played(None, _done)
