@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from fieldvote.summed_fields import COHORT
 from fieldvote.traces import TraceReply
 
 Kind = TypeVar("Kind")
+Summing = TypeVar("Summing", GradientReply, VotesReply, TraceReply, CompareReply, RecastReply)
+Fits: TypeAlias = Callable[[NDArray[np.int64]], bool]
+"""Whether a reply's sums are such as an honest device, or cohort, could send."""
 
 
 class Readings:
@@ -32,104 +35,38 @@ class Readings:
         self.dropped: Counter[str] = Counter()
 
     def gradients(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        fits: Callable[[NDArray[np.int64]], bool],
+        self, round_number: int, step: int, replies: Mapping[DeviceId, bytes], *, fits: Fits
     ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the vectors of one gradient exchange that fit the head; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, GradientReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and fits(reply.sums):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
+        return self._sums(GradientReply, round_number, step, replies, fits)
 
     def votes(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        length: int,
+        self, round_number: int, step: int, replies: Mapping[DeviceId, bytes], *, length: int
     ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the sums of one exchange about votes; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, VotesReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and are_counts(reply.sums, length, most=MOST_FINE):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
+
+        def fits(sums: NDArray[np.int64]) -> bool:
+            return are_counts(sums, length, most=MOST_FINE)
+
+        return self._sums(VotesReply, round_number, step, replies, fits)
 
     def traces(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        fits: Callable[[NDArray[np.int64]], bool],
+        self, round_number: int, step: int, replies: Mapping[DeviceId, bytes], *, fits: Fits
     ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the sums of one exchange about who taught a head; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, TraceReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and fits(reply.sums):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
+        return self._sums(TraceReply, round_number, step, replies, fits)
 
     def comparisons(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        fits: Callable[[NDArray[np.int64]], bool],
+        self, round_number: int, step: int, replies: Mapping[DeviceId, bytes], *, fits: Fits
     ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the sums of one exchange about two shadow heads; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, CompareReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and fits(reply.sums):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
+        return self._sums(CompareReply, round_number, step, replies, fits)
 
     def recasts(
-        self,
-        round_number: int,
-        step: int,
-        replies: Mapping[DeviceId, bytes],
-        *,
-        fits: Callable[[NDArray[np.int64]], bool],
+        self, round_number: int, step: int, replies: Mapping[DeviceId, bytes], *, fits: Fits
     ) -> dict[DeviceId, NDArray[np.int64]]:
         """Return the sums of one exchange about other inputs; nothing is stored."""
-        vectors = {}
-        for device, blob in sorted(replies.items()):
-            reply = self._decode(blob, RecastReply)
-            if reply is None or not self._is_of(round_number, reply.round):
-                continue
-            if reply.step == step and fits(reply.sums):
-                vectors[device] = reply.sums
-            else:
-                self.dropped["does not fit"] += 1
-        return vectors
+        return self._sums(RecastReply, round_number, step, replies, fits)
 
     def confusion(
         self, round_number: int, replies: Mapping[DeviceId, bytes]
@@ -150,6 +87,26 @@ class Readings:
                 continue
             counts[device] = reply.confusion.reshape(rows, k)
         return counts
+
+    def _sums(
+        self,
+        kind: type[Summing],
+        round_number: int,
+        step: int,
+        replies: Mapping[DeviceId, bytes],
+        fits: Fits,
+    ) -> dict[DeviceId, NDArray[np.int64]]:
+        """Return the sums of the replies that are of this leg and fit."""
+        vectors = {}
+        for device, blob in sorted(replies.items()):
+            reply = self._decode(blob, kind)
+            if reply is None or not self._is_of(round_number, reply.round):
+                continue
+            if reply.step == step and fits(reply.sums):
+                vectors[device] = reply.sums
+            else:
+                self.dropped["does not fit"] += 1
+        return vectors
 
     def _is_of(self, expected: int, got: int) -> bool:
         """Return whether a reply belongs to this round, and count it if not."""
