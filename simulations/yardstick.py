@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.models.training import Leg, first_model, head_of, run_solver, solve
+from coordinator.models.training import Leg, first_model, head_of, solve
 from coordinator.settings import InputSettings
 from edge.learning.learner import representation_of
+from fieldvote.conversation import converse
 from fieldvote.heads import HeadModel
 from strategies.aggregation.summed_head import gradient_sums, head_sums, predict
 from strategies.evaluation import Metric, confusion, score
@@ -81,7 +82,7 @@ def own_ceiling_metric(
 
     sums = head_sums(inputs[trains], weight, seed=model.seed)
     solver = solve(model, sums, l2=l2, exchanges=_CEILING_EXCHANGES, tolerance=1e-3)
-    trained = run_solver(solver, answer)
+    trained = converse(solver, answer)
     predicted = predict(inputs[~trains], head_of(trained.model)).argmax(axis=1)
     return score(
         everything.metric,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from coordinator.deep_settings import DeepSettings
-from coordinator.models.training import Leg, Solver, Trained, is_reply, sent
+from coordinator.models.training import Leg, Solver, Trained, is_reply
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
 from fieldvote.heads import HeadModel
@@ -28,7 +28,7 @@ def train_deep(model: HeadModel, settings: DeepSettings, *, exchanges: int) -> S
     """
     state = begin(model.deep, settings.rates)
     for step in range(exchanges):
-        total = sent((yield Leg(step=step, model=replace(model, deep=state.point))))
+        total = yield Leg(step=step, model=replace(model, deep=state.point))
         state = advance(
             state,
             DeepUpdate.from_vector(total),

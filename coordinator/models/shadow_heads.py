@@ -10,13 +10,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from coordinator.models.training import Leg, Solver, is_reply, solve
+from coordinator.models.training import Leg, is_reply, solve
 from coordinator.models.training import Trained as Solved
 from coordinator.plausible import MOST_ITEMS, are_counts, builds
 from coordinator.settings import CampaignSettings
 from fieldvote.arms import DRAW_LIMIT, draw_of, for_evaluation
 from fieldvote.codec import IntVector
 from fieldvote.comparing import GRADIENT, OUTCOME, SKETCH, CompareRequest
+from fieldvote.conversation import Conversation
 from fieldvote.heads import HeadModel
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM
 from fieldvote.rng import stream
@@ -112,21 +113,23 @@ def comparing(
 
     step, heads = 0, [start, start]
     sketches = np.split((yield question(step, SKETCH, heads)), 2)
-    solvers: list[Solver] = [
-        solve(start, HeadSums.from_vector(sums), l2=settings.l2, exchanges=settings.gain.exchanges)
+    solving = [
+        Conversation.begin(
+            solve(
+                start, HeadSums.from_vector(sums), l2=settings.l2, exchanges=settings.gain.exchanges
+            )
+        )
         for sums in sketches
     ]
-    asked = [_next(solver, None) for solver in solvers]
-    while any(isinstance(each, Leg) for each in asked):
+    while not all(each.over for each in solving):
         step += 1
-        heads = [each.model for each in asked]
+        heads = [_head(each) for each in solving]
         halves = np.split((yield question(step, GRADIENT, heads)), 2)
-        # one may be done before the other: it is asked at its end, and told nothing
-        asked = [
-            _next(solver, half) if isinstance(each, Leg) else each
-            for solver, each, half in zip(solvers, asked, halves, strict=True)
-        ]
-    heads = [each.model for each in asked]
+        for each, half in zip(solving, halves, strict=True):
+            # one may be done before the other: it is asked at its end, and told nothing
+            if not each.over:
+                each.tell(half)
+    heads = [_head(each) for each in solving]
     items, better, worse = (yield question(step + 1, OUTCOME, heads)).tolist()
     return Outcome(items=items, better=better, worse=worse)
 
@@ -158,42 +161,6 @@ def gain_of(outcome: Outcome, labels: int, *, seed: int, number: int) -> Gain:
     )
 
 
-@dataclass(slots=True)
-class Talk:
-    """What this process holds of a comparison; all of it can be had again.
-
-    Attributes:
-        number: The round.
-        talk: Asks for legs.
-        samples: Which labels teach the heads.
-        heard: How many legs it was told of.
-        asked: What it asks next, or how the heads did.
-    """
-
-    number: int
-    talk: Comparing
-    samples: Samples
-    heard: int
-    asked: CompareRequest | Outcome
-
-    @classmethod
-    def begin(cls, number: int, talk: Comparing, samples: Samples) -> "Talk":
-        """Let it ask its first question."""
-        return cls(number=number, talk=talk, samples=samples, heard=0, asked=next(talk))
-
-    def tell(self, sums: IntVector) -> None:
-        """Tell it what a leg came to."""
-        try:
-            self.asked = self.talk.send(sums)
-        except StopIteration as done:
-            self.asked = done.value
-        self.heard += 1
-
-
-def _next(solver: Solver, sums: IntVector | None) -> Leg | Solved:
-    """Return what a solver asks next, or the head it came to."""
-    try:
-        return next(solver) if sums is None else solver.send(sums)
-    except StopIteration as done:
-        solved: Solved = done.value
-        return solved
+def _head(solving: Conversation[Leg, IntVector, Solved]) -> HeadModel:
+    """Return the head a solver asks about, or has come to."""
+    return solving.result.model if solving.asked is None else solving.asked.model

@@ -1,6 +1,6 @@
 """Solving the head from sums: each exchange is one question to every teaching device."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from coordinator.settings import InputSettings
 from fieldvote.codec import IntVector
-from fieldvote.errors import InternalError
 from fieldvote.heads import HeadModel
 from strategies.aggregation.averaging import WeightedHead, federated_averaging
 from strategies.aggregation.fixed_point import TOTAL_WEIGHT_LIMIT
@@ -16,7 +15,7 @@ from strategies.aggregation.solver import TOLERANCE_NATS, Hold, SolverState, adv
 from strategies.aggregation.summed_head import GradientSums, Head, HeadSums, gradient_length
 from strategies.representation import Moments, Representation
 
-Solver: TypeAlias = Generator["Leg", IntVector | None, "Trained"]
+Solver: TypeAlias = Generator["Leg", IntVector, "Trained"]
 """Yields what to ask devices next, is sent what their replies add up to, returns the new head.
 
 It is a function of what it is sent and nothing else. Sent the kept sums of an earlier run, it asks
@@ -121,7 +120,7 @@ def solve(
     )
     step = 0
     while not state.done:
-        total = sent((yield Leg(step=step, model=with_head(model, state.point))))
+        total = yield Leg(step=step, model=with_head(model, state.point))
         state = advance(state, GradientSums.from_vector(total, classes=model.classes))
         step += 1
     return Trained(model=with_head(model, state.head), exchanges=step)
@@ -135,32 +134,10 @@ def average(model: HeadModel, *, exchanges: int) -> Solver:
     combine = federated_averaging().combine
     head = head_of(model)
     for step in range(exchanges):
-        total = sent((yield Leg(step=step, model=with_head(model, head))))
+        total = yield Leg(step=step, model=with_head(model, head))
         product = total[1:].reshape(-1, model.classes)
         head = combine(head, WeightedHead(weight=int(total[0]), product=product))
     return Trained(model=with_head(model, head), exchanges=exchanges)
-
-
-def run_solver(solver: Solver, answer: Callable[[Leg], IntVector]) -> Trained:
-    """Run a solver to its end, each leg answered at once."""
-    try:
-        leg = next(solver)
-        while True:
-            leg = solver.send(answer(leg))
-    except StopIteration as done:
-        trained: Trained = done.value
-        return trained
-
-
-def sent(sums: IntVector | None) -> IntVector:
-    """Return what a solver was sent; only the first time may it be sent nothing.
-
-    Raises:
-        InternalError: it asked for sums and was sent none.
-    """
-    if sums is None:
-        raise InternalError("a solver that asked for sums was sent none")
-    return sums
 
 
 def reply_length(model: HeadModel, *, averaged: bool) -> int:

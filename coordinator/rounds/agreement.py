@@ -3,8 +3,7 @@
 Both are made in a few exchanges each, the rule's after the label model's; see ``governing``.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
-from fieldvote.errors import InternalError
+from fieldvote.conversation import Conversation
 from fieldvote.heads import VotesRequest
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
@@ -34,42 +33,7 @@ from fieldvote.task import Task
 from strategies.labeling import LabelModel, VoteQuestion
 
 Fit = Generator[VoteQuestion, IntVector, LabelModel]
-
-
-@dataclass(slots=True)
-class Fitting:
-    """What this process holds of a fit; all of it can be had again.
-
-    Attributes:
-        number: The round.
-        fit: Asks for exchanges.
-        heard: How many it was told of.
-        asked: What it asks next, or its result.
-    """
-
-    number: int
-    fit: Fit
-    heard: int
-    asked: VoteQuestion | LabelModel
-
-    @classmethod
-    def begin(cls, number: int, fit: Fit) -> "Fitting":
-        """Let a fit ask its first question, if it has any."""
-        return cls(number=number, fit=fit, heard=0, asked=_next(lambda: next(fit)))
-
-    def tell(self, sums: IntVector) -> None:
-        """Tell the fit what an exchange came to."""
-        self.asked = _next(lambda: self.fit.send(sums))
-        self.heard += 1
-
-
-def _next(step: Callable[[], VoteQuestion]) -> VoteQuestion | LabelModel:
-    """Return what a fit asks next, or what it came to."""
-    try:
-        return step()
-    except StopIteration as done:
-        model: LabelModel = done.value
-        return model
+Fitting = Conversation[VoteQuestion, IntVector, LabelModel]
 
 
 class Agreement:
@@ -89,7 +53,7 @@ class Agreement:
         self._record = record
         self._settings = parts.settings
         self._store = parts.store
-        self._fitting: Fitting | None = None
+        self._fitting: tuple[int, Fitting] | None = None  # of which round
         self._ruling: Ruling | None = None
 
     def step(self, state: RoundState, _: CampaignState) -> Rest | None:
@@ -98,13 +62,14 @@ class Agreement:
             self._snapshot(state)
             return None
         fitting = self._caught_up(state)
-        if not isinstance(fitting.asked, LabelModel):
+        if fitting.asked is not None:
             return self._ask_of_votes(state, fitting.asked, fitting.heard)
         ruling = self._ruled(state, fitting.heard)
         if ruling.asked is None:
-            self._agreed(state, fitting.asked, ruling)
+            self._agreed(state, fitting, ruling)
             return None
-        return self._ask_of_lessons(state, fitting, ruling.asked, fitting.heard + ruling.heard)
+        leg = fitting.heard + ruling.heard
+        return self._ask_of_lessons(state, fitting.result, ruling.asked, leg)
 
     def _ask_of_votes(self, state: RoundState, question: VoteQuestion, leg: int) -> Rest | None:
         """Ask what votes say under the label model so far."""
@@ -120,11 +85,9 @@ class Agreement:
         return self._ask(state, request, leg, question.length, lambda _: True)
 
     def _ask_of_lessons(
-        self, state: RoundState, fitting: Fitting, question: LessonQuestion, leg: int
+        self, state: RoundState, model: LabelModel, question: LessonQuestion, leg: int
     ) -> Rest | None:
         """Ask what lessons there would be under the label model and the rule so far."""
-        if not isinstance(fitting.asked, LabelModel):
-            raise InternalError("lessons were asked about before the label model was fitted")
         snapshot, task = self._kept(state), self._parts.task
         base = self._parts.shelf.get(state.base)
         judges = question.about == "pseudo"
@@ -133,7 +96,7 @@ class Agreement:
             round=state.number,
             step=leg,
             about=question.about,
-            label_model=fitting.asked.to_vector() if weight > 0 else np.empty(0),
+            label_model=model.to_vector() if weight > 0 else np.empty(0),
             copies=b"",
             one_in=1,
             task=task.digest,
@@ -196,15 +159,14 @@ class Agreement:
 
     def _caught_up(self, state: RoundState) -> Fitting:
         """Return the fit with every closed leg in; a process just started begins a new one."""
-        fitting = self._fitting
-        if fitting is None or fitting.number != state.number:
-            snapshot = Snapshot.from_bytes(self._store.artifact(state.inputs))
-            fitting = Fitting.begin(
-                state.number, fit_of(self._parts.task, snapshot, self._settings)
-            )
-            self._fitting, self._ruling = fitting, None
+        begun = self._fitting
+        if begun is None or begun[0] != state.number:
+            fit = fit_of(self._parts.task, self._kept(state), self._settings)
+            begun = self._fitting = (state.number, Conversation.begin(fit))
+            self._ruling = None
+        fitting = begun[1]
         for digest in state.legs[fitting.heard :]:
-            if isinstance(fitting.asked, LabelModel):
+            if fitting.over:
                 break  # what follows is about the rule
             fitting.tell(self._judging.read(digest).held_out)
         return fitting
@@ -216,7 +178,7 @@ class Agreement:
         """
         ruling = self._ruling
         if ruling is None:
-            ruling = Ruling.begin(
+            ruling = Conversation.begin(
                 govern_round(
                     self._parts.task,
                     self._kept(state),
@@ -233,19 +195,19 @@ class Agreement:
         """Return the sums the round trains from."""
         return Snapshot.from_bytes(self._store.artifact(state.inputs))
 
-    def _agreed(self, state: RoundState, model: LabelModel, ruling: Ruling) -> None:
+    def _agreed(self, state: RoundState, fitting: Fitting, ruling: Ruling) -> None:
         """Keep the label model and the rule."""
-        heard = self._fitting.heard if self._fitting else 0
         self._fitting = self._ruling = None
+        rule, last = ruling.result, ruling.answered
+        reported = last is not None and last.about == "depth"
         with self._store.transaction():
-            rule = ruling.rule
             self._record(
                 Agreed(
                     round=state.number,
-                    label_model=self._store.keep_artifact(write_parameters(model)),
-                    exchanges=heard,
+                    label_model=self._store.keep_artifact(write_parameters(fitting.result)),
+                    exchanges=fitting.heard,
                     teaching="" if rule is None else self._store.keep_artifact(write_rule(rule)),
-                    depth=state.legs[-1] if ruling.reported else "",
+                    depth=state.legs[-1] if reported else "",
                 )
             )
 
@@ -254,13 +216,3 @@ def fit_of(task: Task, snapshot: Snapshot, settings: CampaignSettings) -> Fit:
     """Return the fit of a round: without a single exchange where votes are not trained on."""
     weight = snapshot.vote_weight(settings, len(task.functions))
     return fit_in_exchanges(task, snapshot, exchanges=settings.vote_exchanges if weight > 0 else 0)
-
-
-def fit_again(fit: Fit, legs: Iterable[IntVector]) -> LabelModel | None:
-    """Return the model of a fit that was told these sums; None if it asks for more, or for less."""
-    fitting = Fitting.begin(0, fit)
-    for sums in legs:
-        if isinstance(fitting.asked, LabelModel):
-            return None
-        fitting.tell(sums)
-    return fitting.asked if isinstance(fitting.asked, LabelModel) else None

@@ -7,10 +7,10 @@ at the leg it had reached.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from coordinator.models.shadow_heads import Outcome, Samples, Talk, comparing, fits, gain_of
+from coordinator.models.shadow_heads import Outcome, Samples, comparing, fits, gain_of
 from coordinator.rounds.events import Compared, Event
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.judging import NOTHING, Judging, LegSums
@@ -20,13 +20,23 @@ from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.codec import IntVector
-from fieldvote.comparing import OUTCOME
+from fieldvote.comparing import OUTCOME, CompareRequest
+from fieldvote.conversation import Conversation, replay
 from fieldvote.heads import HeadModel
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
 from strategies.stopping import Gain
 
 EXCHANGE: Literal["compare"] = "compare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Talk:
+    """What this process holds of a round's comparison; all of it can be had again."""
+
+    number: int
+    samples: Samples
+    comparing: Conversation[CompareRequest, IntVector, Outcome]
 
 
 class GainLegs:
@@ -45,7 +55,7 @@ class GainLegs:
         self._judging = judging
         self._record = record
         self._store = parts.store
-        self._talk: Talk | None = None
+        self._talk: _Talk | None = None
 
     def is_due(self, state: RoundState) -> bool:
         """Return whether the next step is one of the comparison."""
@@ -62,10 +72,10 @@ class GainLegs:
     def step(self, state: RoundState) -> Rest | None:
         """Go on with the comparison."""
         talk = self._caught_up(state)
-        if isinstance(talk.asked, Outcome):
-            self._compared(state, talk.asked, talk.samples)
+        request = talk.comparing.asked
+        if request is None:
+            self._compared(state, talk.comparing.result, talk.samples)
             return None
-        request = talk.asked
         known = self._store.devices()
         judges = request.about == OUTCOME
 
@@ -99,19 +109,17 @@ class GainLegs:
             ),
         )
 
-    def _caught_up(self, state: RoundState) -> Talk:
+    def _caught_up(self, state: RoundState) -> _Talk:
         """Return the comparison with every closed leg in; a process just started begins anew."""
         talk = self._talk
         if talk is None or talk.number != state.number:
             settings = self._parts.settings
             samples = samples_of(self._store, settings, state.number)
             base = self._parts.shelf.get(state.base)
-            talk = Talk.begin(
-                state.number, comparing(state.number, base, samples, settings), samples
-            )
-            self._talk = talk
-        for digest in state.legs[talk.heard :]:
-            talk.tell(self._judging.read(digest).held_out)
+            asking = Conversation.begin(comparing(state.number, base, samples, settings))
+            talk = self._talk = _Talk(number=state.number, samples=samples, comparing=asking)
+        for digest in state.legs[talk.comparing.heard :]:
+            talk.comparing.tell(self._judging.read(digest).held_out)
         return talk
 
     def _compared(self, state: RoundState, outcome: Outcome, samples: Samples) -> None:
@@ -161,11 +169,8 @@ def compared_again(
 ) -> Compared | None:
     """Make a comparison again from the kept sums of every leg; None if one is missing."""
     samples = Samples(**json.loads(store.artifact(event.plan)))
-    talk = Talk.begin(event.round, comparing(event.round, base, samples, settings), samples)
-    for sums in legs:
-        if isinstance(talk.asked, Outcome):
-            return None
-        talk.tell(sums)
-    if not isinstance(talk.asked, Outcome):
+    held = replay(comparing(event.round, base, samples, settings), legs)
+    if held is None:
         return None
-    return compared(event.round, talk.asked, samples.labels, seed=settings.seed, plan=event.plan)
+    seed, labels = settings.seed, samples.labels
+    return compared(event.round, held.result, labels, seed=seed, plan=event.plan)

@@ -5,7 +5,7 @@ begun anew with the kept sums of an earlier run, it asks and concludes the same 
 is asked where the campaign lets every label teach everything.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -18,6 +18,7 @@ from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.teaching_settings import TeachingSettings
 from fieldvote.codec import IntVector, decode, encode
+from fieldvote.conversation import Conversation
 from fieldvote.errors import InputError
 from fieldvote.heads import HeadModel
 from fieldvote.task import Task
@@ -52,6 +53,8 @@ class LessonQuestion:
 
 Governing = Generator[LessonQuestion, IntVector, TeachingRule | None]
 """Yields what to ask, is sent what the answers add up to, returns the rule; None: all teach all."""
+
+Ruling = Conversation[LessonQuestion, IntVector, TeachingRule | None]
 
 
 def govern_round(
@@ -152,54 +155,6 @@ def teacher_of(rule: TeachingRule | None, base: HeadModel) -> HeadModel | None:
         return None
     labels = bool((rule.thresholds < BINS).any())  # at BINS nothing is sure enough
     return base if labels or rule.consistency > 0 else None
-
-
-@dataclass(slots=True)
-class Ruling:
-    """What this process holds of a conversation about a rule; all of it can be had again.
-
-    Attributes:
-        talk: Asks for exchanges.
-        heard: How many it was told of.
-        asked: What it asks next; None once there is nothing more to ask.
-        reported: Whether the last exchange told what taught how deep.
-        rule: What it came to; None: every label teaches all layers.
-    """
-
-    talk: Governing
-    heard: int = 0
-    asked: LessonQuestion | None = None
-    reported: bool = False
-    rule: TeachingRule | None = None
-
-    @classmethod
-    def begin(cls, talk: Governing) -> "Ruling":
-        """Let a conversation ask its first question, if it has any."""
-        ruling = cls(talk=talk)
-        ruling._go_on(lambda: next(talk))
-        return ruling
-
-    def tell(self, sums: IntVector) -> None:
-        """Tell the conversation what an exchange came to."""
-        self.heard += 1
-        self.reported = self.asked is not None and self.asked.about == "depth"
-        self._go_on(lambda: self.talk.send(sums))
-
-    def _go_on(self, step: Callable[[], LessonQuestion]) -> None:
-        try:
-            self.asked = step()
-        except StopIteration as done:
-            self.asked, self.rule = None, done.value
-
-
-def rule_again(talk: Governing, legs: Iterable[IntVector]) -> TeachingRule | None:
-    """Return the rule of a conversation that was told these sums."""
-    ruling = Ruling.begin(talk)
-    for sums in legs:
-        if ruling.asked is None:
-            return None
-        ruling.tell(sums)
-    return ruling.rule
 
 
 def fits(question: LessonQuestion, vector: IntVector, *, classes: int) -> bool:

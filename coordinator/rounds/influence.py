@@ -7,7 +7,6 @@ No round waits for an explanation: a leg is over when its window is, with whatev
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.models.trace import Trace
-from coordinator.models.tracing import Found, Subject, TraceLeg, Tracer, look
+from coordinator.models.tracing import Found, Subject, TraceLeg, look
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.judging import NOTHING, Judging, LegSums, read_sums
@@ -25,7 +24,8 @@ from coordinator.rounds.question import Question, Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.codec import IntVector
-from fieldvote.errors import DataError, InputError, InternalError
+from fieldvote.conversation import Conversation
+from fieldvote.errors import DataError, InputError
 from fieldvote.heads import GradientRequest, HeadModel
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
@@ -37,41 +37,7 @@ _UNFINISHED = ("unfinished: a leg is missing", ())
 Lesson = Callable[[RoundState, CampaignState, HeadModel], GradientRequest]
 """Makes the request that the training of a round sends for a head."""
 
-
-@dataclass(slots=True)
-class _Looking:
-    """What this process holds of a trace; all of it can be had again.
-
-    Attributes:
-        number: The round.
-        tracer: Asks for legs.
-        heard: How many it was told of.
-        asked: What it asks next, or what it found.
-    """
-
-    number: int
-    tracer: Tracer
-    heard: int
-    asked: TraceLeg | Found
-
-    @classmethod
-    def begin(cls, number: int, tracer: Tracer) -> "_Looking":
-        """Let it ask its first question, if it has any."""
-        return cls(number=number, tracer=tracer, heard=0, asked=_next(lambda: next(tracer)))
-
-    def tell(self, sums: IntVector) -> None:
-        """Tell it what a leg came to."""
-        self.asked = _next(lambda: self.tracer.send(sums))
-        self.heard += 1
-
-
-def _next(step: Callable[[], TraceLeg]) -> TraceLeg | Found:
-    """Return what is asked next, or what was found."""
-    try:
-        return step()
-    except StopIteration as done:
-        found: Found = done.value
-        return found
+_Looking = Conversation[TraceLeg, IntVector, Found]
 
 
 class Tracing:
@@ -86,16 +52,16 @@ class Tracing:
         self._judging = judging
         self._lesson = lesson
         self._store = parts.store
-        self._looking: _Looking | None = None
+        self._looking: tuple[int, _Looking] | None = None  # of which round
 
     def step(self, state: RoundState, campaign: CampaignState) -> tuple[bool, Rest | None]:
         """Ask the next question; return whether there was one, and what is waited for."""
         if state.exchange is not None and state.exchange.name != EXCHANGE:
             return False, None  # the head is counted already
         looking = self._caught_up(state, campaign, state.legs)
-        if isinstance(looking.asked, Found):
-            return False, None
         leg = looking.asked
+        if leg is None:
+            return False, None
         return True, self._exchanges.step(state, self._question(state, leg))
 
     def keep(self, state: RoundState, campaign: CampaignState) -> tuple[str, tuple[int, ...]]:
@@ -103,10 +69,8 @@ class Tracing:
 
         Called once the head is counted, whose leg is the last.
         """
-        found = self._caught_up(state, campaign, state.legs[:-1]).asked
+        found = self._caught_up(state, campaign, state.legs[:-1]).result
         self._looking = None
-        if not isinstance(found, Found):
-            raise InternalError("a head was counted before it was known who taught it")
         digest = "" if found.trace is None else self._store.keep_artifact(found.trace.to_bytes())
         return digest, tuple(found.fates.tolist())
 
@@ -144,8 +108,8 @@ class Tracing:
         self, state: RoundState, campaign: CampaignState, legs: Sequence[str]
     ) -> _Looking:
         """Return the trace with every closed leg in; a process just started begins a new one."""
-        looking = self._looking
-        if looking is None or looking.number != state.number:
+        begun = self._looking
+        if begun is None or begun[0] != state.number:
             snapshot = Snapshot.from_bytes(self._store.artifact(state.inputs))
             model = self._parts.shelf.get(state.model)
             subject = subject_of(
@@ -159,8 +123,8 @@ class Tracing:
                 base=self._parts.shelf.get(state.base),
                 parent=self._parts.shelf.get(state.parent) if state.parent else None,
             )
-            looking = _Looking.begin(state.number, look(subject))
-            self._looking = looking
+            begun = self._looking = (state.number, Conversation.begin(look(subject)))
+        looking = begun[1]
         for digest in legs[looking.heard :]:
             looking.tell(self._judging.read(digest).held_out)
         return looking
@@ -243,15 +207,15 @@ def found_again(
         base=shelf.get(state.base),
         parent=shelf.get(state.parent) if state.parent else None,
     )
-    looking = _Looking.begin(number, look(subject))
+    looking = Conversation.begin(look(subject))
     for digest in legs:
         sums = read_sums(store.artifact(digest)).held_out
-        if isinstance(looking.asked, Found) or len(sums) != looking.asked.length:
+        if looking.asked is None or len(sums) != looking.asked.length:
             return _UNFINISHED
         looking.tell(sums)
-    if not isinstance(looking.asked, Found):
+    if not looking.over:
         return _UNFINISHED
-    trace, fates = looking.asked.trace, looking.asked.fates
+    trace, fates = looking.result.trace, looking.result.fates
     digest = "" if trace is None else sha256(trace.to_bytes()).hexdigest()
     return digest, tuple(fates.tolist())
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from coordinator.models.deep import drill_of, reply_check, train_deep
 from coordinator.models.totals import Snapshot, read_parameters
-from coordinator.models.training import Leg, Solver, average, reply_length, solve
+from coordinator.models.training import Leg, average, reply_length, solve
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import (
@@ -32,6 +32,7 @@ from coordinator.rounds.question import Question, Rest
 from coordinator.rounds.robust import RobustLegs
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import FloatVector, IntVector
+from fieldvote.conversation import Conversation
 from fieldvote.heads import GradientRequest, HeadModel, Keeping
 from fieldvote.records import (
     DeviceId,
@@ -41,7 +42,7 @@ from fieldvote.records import encode as encode_message
 _NO_FLOATS = np.empty(0)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Work:
     """What this process holds of a round that trains; all of it can be had again.
 
@@ -50,9 +51,7 @@ class Work:
         label_model: Parameters of the label model.
         weight: Weight of one voted item.
         total: Weight of everything that teaches.
-        solver: Asks for legs.
-        reached: How many it was sent.
-        asked: What it asks next, or its result.
+        solving: Asks for legs, and comes to the head.
         keeping: What devices keep of what was known; None: nothing.
     """
 
@@ -60,18 +59,8 @@ class Work:
     label_model: FloatVector
     weight: float
     total: float
-    solver: Solver
-    reached: int
-    asked: Leg | Solved
+    solving: Conversation[Leg, IntVector, Solved]
     keeping: Keeping | None = None
-
-    def send(self, sums: IntVector | None) -> None:
-        """Tell the solver what a leg came to."""
-        try:
-            self.asked = self.solver.send(sums)
-        except StopIteration as done:
-            self.asked = done.value
-        self.reached += 1
 
 
 class Learning:
@@ -105,10 +94,10 @@ class Learning:
             self._trained(state, Solved(model=self._parts.shelf.get(state.base), exchanges=0))
             return None
         work = self._caught_up(state, campaign)
-        if isinstance(work.asked, Solved):
-            self._trained(state, work.asked)
+        leg = work.solving.asked
+        if leg is None:
+            self._trained(state, work.solving.result)
             return None
-        leg = work.asked
         number = self._groups.number(state, leg.step)
         able = [d for d in self._parts.reachable() if self._parts.may_teach(known[d])]
         members = self._groups.members(state, leg.step, able)
@@ -164,8 +153,8 @@ class Learning:
         if work is None or work.number != state.number:
             work = self._work = self._begun(state, campaign)
         told = [self._judging.read(digest).held_out for digest in state.legs]
-        for sums in steps_of(told, self._settings)[work.reached :]:
-            work.send(sums)
+        for sums in steps_of(told, self._settings)[work.solving.heard :]:
+            work.solving.tell(sums)
         return work
 
     def _begun(self, state: RoundState, campaign: CampaignState) -> Work:
@@ -267,15 +256,11 @@ def begin(
     else:
         hold = kept.hold if kept else None
         solver = solve(base, sums, l2=settings.l2, exchanges=settings.exchanges, hold=hold)
-    work = Work(
+    return Work(
         number=number,
         label_model=label_model,
         weight=weight,
         total=sums.total_weight,
-        solver=solver,
-        reached=-1,
-        asked=Solved(model=base, exchanges=0),
+        solving=Conversation.begin(solver),
         keeping=kept.keeping if kept else None,
     )
-    work.send(None)
-    return work

@@ -16,7 +16,7 @@ from coordinator.models.totals import (
     write_parameters,
 )
 from coordinator.models.training import Trained as Solved
-from coordinator.rounds.agreement import fit_again, fit_of
+from coordinator.rounds.agreement import fit_of
 from coordinator.rounds.allocation import wishes_of
 from coordinator.rounds.campaign import CampaignState, advance_campaign
 from coordinator.rounds.drift import looked_again
@@ -37,7 +37,7 @@ from coordinator.rounds.events import (
 )
 from coordinator.rounds.gain import compared_again
 from coordinator.rounds.gate import is_clearly_worse, verdict_of
-from coordinator.rounds.governing import Governing, govern_round, rule_again, write_rule
+from coordinator.rounds.governing import Governing, govern_round, write_rule
 from coordinator.rounds.groups import steps_of
 from coordinator.rounds.influence import found_again, in_words
 from coordinator.rounds.judging import read_sums
@@ -50,6 +50,7 @@ from coordinator.rounds.selection import grant, unpack_offers
 from coordinator.rounds.steering import strategy_of
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
+from fieldvote.conversation import replay
 from fieldvote.errors import InputError
 from fieldvote.task import Task
 
@@ -254,19 +255,19 @@ def _agreement(
         return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
     fit = fit_of(task, kept, settings)
     sums = [read_sums(store.artifact(digest)).held_out for digest in legs]
-    again = fit_again(fit, sums)
+    again = replay(fit, sums)
     rebuilt = "unfinished: an exchange is missing"
     if again is not None:
-        rebuilt = sha256(write_parameters(again)).hexdigest()[:12]
+        rebuilt = sha256(write_parameters(again.result)).hexdigest()[:12]
     return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
 
 
 def _rule(store: Store, event: Agreed, talk: Governing, legs: Sequence[str]) -> Rebuilt:
     """Make the rule of what may teach how deep again, from what devices said of their lessons."""
-    again = rule_again(talk, [read_sums(store.artifact(digest)).held_out for digest in legs])
+    again = replay(talk, [read_sums(store.artifact(digest)).held_out for digest in legs])
     rebuilt = "unfinished: an exchange is missing"
-    if again is not None:
-        rebuilt = sha256(write_rule(again)).hexdigest()[:12]
+    if again is not None and again.result is not None:
+        rebuilt = sha256(write_rule(again.result)).hexdigest()[:12]
     return Rebuilt(step="teaching rule", recorded=event.teaching[:12], rebuilt=rebuilt)
 
 
@@ -308,12 +309,13 @@ def _training(
     label_model = read_parameters(store.artifact(start[2]))
     functions = len(task.functions)
     work = begin(event.round, base, snapshot, settings, functions, label_model, kept=kept)
-    for whole in steps_of([read_sums(store.artifact(leg)).held_out for leg in legs], settings):
-        work.send(whole)
-    solved = work.asked
     if not event.exchanges:
-        solved = Solved(model=base, exchanges=0)
-    return _rebuilt_head(event, solved)
+        return _rebuilt_head(event, Solved(model=base, exchanges=0))
+    for whole in steps_of([read_sums(store.artifact(leg)).held_out for leg in legs], settings):
+        if work.solving.over:
+            return _rebuilt_head(event, None)
+        work.solving.tell(whole)
+    return _rebuilt_head(event, work.solving.result if work.solving.over else None)
 
 
 def _rebuilt_head(event: Trained, solved: object) -> Rebuilt:

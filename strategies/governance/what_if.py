@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldvote.conversation import converse
 from fieldvote.errors import InputError, ShapeError
 from strategies.aggregation.fixed_point import (
     INPUT_FRACTION,
@@ -109,12 +110,7 @@ def solve_curvature(
     solving = solve_together(
         gradient[None], penalty=penalty, steps=steps, precondition=precondition
     )
-    try:
-        asked = next(solving)
-        while True:
-            asked = solving.send(product(asked[0])[None])
-    except StopIteration as done:
-        return np.asarray(done.value[0])
+    return np.asarray(converse(solving, lambda asked: product(asked[0])[None])[0])
 
 
 def solve_together(

@@ -7,6 +7,7 @@ from operator import add
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fieldvote.conversation import converse
 from fieldvote.errors import InputError
 from strategies.labeling.anchors import AnchorSummary
 from strategies.labeling.exchanges import VoteQuestion, fit_exchanges
@@ -61,10 +62,4 @@ def fit_across(
         return reduce(add, answers)
 
     fit = fit_exchanges(total, anchors=anchors, exchanges=rounds)
-    try:
-        question = next(fit)
-        while True:
-            question = fit.send(ask(question))
-    except StopIteration as done:
-        model: LabelModel = done.value
-        return model
+    return converse(fit, ask)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coordinator.models.training import Leg, run_solver, solve
+from coordinator.models.training import Leg, solve
 from edge.items import text_payload
 from edge.selection import for_evaluation
+from fieldvote.conversation import converse
 from fieldvote.errors import (
     InputError,
 )
@@ -120,7 +121,7 @@ def sharded(count: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         request = gradient_request(leg.model, vote_weight=0.25, label_model=parameters)
         return sum(decode(device.ask(request), GradientReply).sums for device in devices)
 
-    solved = run_solver(solve(model, gram[0] + gram[1], l2=1.0, exchanges=8), answer)
+    solved = converse(solve(model, gram[0] + gram[1], l2=1.0, exchanges=8), answer)
     sums = [votes.to_vector(), moments, anchors, gram[0].to_vector(), gram[1].to_vector()]
     return sums, solved.model.weights
 

@@ -21,7 +21,6 @@ from coordinator.models.training import (
 from coordinator.settings import InputSettings
 from edge.learning.learner import representation_of
 from fieldvote.codec import IntVector
-from fieldvote.errors import InternalError
 from fieldvote.heads import HeadModel
 from fieldvote.records import (
     encode,
@@ -222,14 +221,6 @@ def test_a_solver_that_is_caught_up_from_kept_sums_asks_and_returns_the_same_bit
     # the last sums are of use: others would give another head
     other, _ = driven(*begun(learner), kept=[*kept[:4], kept[3]])
     assert encode(other.model) != encode(whole.model)
-
-
-@pytest.mark.parametrize("learner", ["summed", "averaged"])
-def test_a_solver_that_asked_and_is_sent_nothing_is_a_fault_of_ours(learner: str) -> None:
-    solver, _ = begun(learner)
-    next(solver)
-    with pytest.raises(InternalError, match="was sent none"):
-        solver.send(None)
 
 
 def test_only_vectors_of_the_heads_shape_and_of_possible_weight_are_replies() -> None:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.rounds import agreement
-from coordinator.rounds.agreement import Fit, fit_again
+from coordinator.rounds.agreement import Fit
 from coordinator.rounds.events import Agreed, Asked, Closed, Snapshotted
 from coordinator.rounds.judging import read_sums
 from coordinator.rounds.machine import Phase
 from edge.serving_head import label_model_of
+from fieldvote.conversation import replay
 from fieldvote.errors import InputError, UnavailableError
 from fieldvote.heads import GradientRequest, VotesReply, VotesRequest
 from fieldvote.records import ARM_RANDOM, REQUESTS, DeviceId, decode, encode
@@ -74,10 +75,10 @@ def test_each_leg_adds_up_what_all_training_devices_say(
         sums.append(whole.to_vector())
         if len(sums) < 2:
             question = conversation.send(whole.to_vector())
-    again = fit_again(two_counts(TASK, kept, exchanges=3), sums)
+    again = replay(two_counts(TASK, kept, exchanges=3), sums)
     assert again is not None
     told = read_parameters(campaign.store.artifact(agreed.label_model))
-    assert np.array_equal(told, again.to_vector())
+    assert np.array_equal(told, again.result.to_vector())
 
 
 def test_what_training_is_sent_is_the_label_model_that_was_agreed_on(campaign: Campaign) -> None:

@@ -13,13 +13,14 @@ from coordinator.deep_settings import DeepSettings
 from coordinator.models.compiling import first_parameters
 from coordinator.models.deep import drill_of, reply_check, train_deep
 from coordinator.models.shelf import Shelf, digest_of
-from coordinator.models.training import Leg, run_solver
+from coordinator.models.training import Leg
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds import rollout
 from coordinator.rounds.events import Evaluated, Reverted, RolledOut, Trained
 from coordinator.rounds.reproduce import reproduce
 from coordinator.settings import CampaignSettings
 from edge.serving_head import served_by
+from fieldvote.conversation import converse
 from fieldvote.errors import InputError, RefusalError, SettingsError, TaskError
 from fieldvote.heads import EvaluateRequest, GradientReply, GradientRequest, ServeRequest
 from fieldvote.records import decode, encode
@@ -213,7 +214,7 @@ def test_a_solver_that_died_is_caught_up_to_the_same_network() -> None:
             assert len(leg.model.deep) == 5
             return next(left)
 
-        return run_solver(train_deep(shelf_model, DEEP, exchanges=3), answer)
+        return converse(train_deep(shelf_model, DEEP, exchanges=3), answer)
 
     np.testing.assert_array_equal(run(sums).model.deep, run(list(sums)).model.deep)
     halves = [[part // 1 for part in (one - one // 2, one // 2)] for one in sums]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coordinator.models.shadow_heads import Outcome, Samples, Talk, comparing, fits
+from coordinator.models.shadow_heads import Samples, comparing, fits
 from coordinator.rounds.events import Asked, Closed, Compared, Evaluated
 from coordinator.rounds.reproduce import reproduce
 from coordinator.rounds.steering_view import gain_told
@@ -13,6 +13,7 @@ from coordinator.rounds.views import list_rounds, show_round
 from coordinator.steering_settings import GainSettings
 from fieldvote.arms import draw_of, for_evaluation
 from fieldvote.comparing import GRADIENT, OUTCOME, SKETCH, CompareReply
+from fieldvote.conversation import Conversation
 from fieldvote.errors import SettingsError
 from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, ARM_SEED, decode, encode
 from tests.coordinator.rounds.campaign import Campaign, settings_with
@@ -121,9 +122,9 @@ def test_a_head_that_is_done_first_waits_for_the_other() -> None:
     campaign.run(2)
     base = campaign.parts.shelf.get(campaign.scheduler.campaign.model)
     samples = Samples(labels=1, seed=1, chosen_below=0, drawn_below=0)
-    talk = Talk.begin(3, comparing(3, base, samples, COMPARING), samples)
+    talk = Conversation.begin(comparing(3, base, samples, COMPARING))
     abouts = []
-    while not isinstance(talk.asked, Outcome):
+    while talk.asked is not None:
         abouts.append(talk.asked.about)
         replies = [
             agent.handle(encode(talk.asked))

@@ -14,11 +14,9 @@ from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.rounds.events import Agreed, Asked, Closed, Evaluated, Snapshotted
 from coordinator.rounds.governing import (
     LessonQuestion,
-    Ruling,
     fits,
     govern_round,
     report_at,
-    rule_again,
     rule_at,
     teacher_of,
     write_rule,
@@ -29,6 +27,7 @@ from coordinator.rounds.views import show_round
 from coordinator.settings import CampaignSettings
 from coordinator.teaching_settings import TeachingSettings
 from edge.lesson_taking import Sent, taught_here
+from fieldvote.conversation import Conversation, replay
 from fieldvote.errors import SettingsError, UnavailableError, WireError
 from fieldvote.heads import GradientRequest, VotesReply, VotesRequest
 from fieldvote.records import REQUESTS, DeviceId, decode, encode
@@ -288,18 +287,20 @@ def test_the_same_sums_lead_to_the_same_rule(
 ) -> None:
     said = TeachingSettings(gate=gate, pseudo_share=pseudo, report=True)  # type: ignore[arg-type]  # drawn from its words
     whole = with_teaching(said)
-    ruling, legs = Ruling.begin(govern_round(TASK, kept, whole, trained=trained)), []
+    ruling, legs = Conversation.begin(govern_round(TASK, kept, whole, trained=trained)), []
     while ruling.asked is not None:
         legs.append(answered(ruling.asked, seed))
         assert fits(ruling.asked, legs[-1], classes=2)
         assert len(legs[-1]) == ruling.asked.length
         ruling.tell(legs[-1])
-    again = rule_again(govern_round(TASK, kept, whole, trained=trained), legs)
-    assert ruling.rule is not None
+    held = replay(govern_round(TASK, kept, whole, trained=trained), legs)
+    assert ruling.result is not None
+    assert held is not None
+    again = held.result
     assert again is not None
-    assert write_rule(again) == write_rule(ruling.rule)
+    assert write_rule(again) == write_rule(ruling.result)
     assert again.high >= again.middle
-    assert rule_again(govern_round(TASK, kept, whole, trained=trained), [*legs, legs[-1]]) is None
+    assert replay(govern_round(TASK, kept, whole, trained=trained), [*legs, legs[-1]]) is None
 
 
 def test_a_head_travels_as_a_teacher_only_where_it_has_something_to_label() -> None:
