@@ -80,7 +80,9 @@ $(PEERS)/.installed:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		torch==2.13.0 snorkel==0.10.0 modAL-python scikit-activeml small-text apricot-select \
-		dp-accounting==0.6.0
+		dp-accounting==0.6.0 structlog torchmetrics
+	@# Baal asks for all of Jupyter, which none of its rules need
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps baal
 	@touch $@
 
 docs: $(STAMP)

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/acquisition.py [--peers] [--quick] [--json]
 
-With --peers, modAL, scikit-activeml, small-text and apricot pick beside ours from the same arrays,
-in the venv `.venv-peers`; rules that spread out are compared on 5,000 items, where peers are done
+With --peers, modAL, Baal, scikit-activeml, small-text and apricot pick from the same arrays, in the
+venv `.venv-peers`; rules that spread out are compared on 5,000 items, where peers are done
 in seconds. All arrays are made up, so no data is needed. Times are CPU time,
 the best of several runs.
 """
@@ -16,29 +16,26 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from _table import Options, Row, run
 from numpy.typing import NDArray
 
-from strategies.acquisition import ACQUISITIONS, Candidates, Offers, select_fleet
+from strategies.acquisition import ACQUISITIONS, Candidates
 from strategies.acquisition.facility import greedy, similarities
+from strategies.acquisition.fleet import select_fleet
+from strategies.acquisition.offers import Offers
 from strategies.acquisition.streaming import Quota
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEER_ITEMS, PEER_WIDTH = 5_000, 64
-SMALL_TEXT = "k_center small-text"
+MEMBERS = 20
 PEER_SIDE = Path(__file__).with_name("_acquisition_peers.py")
-PEER_NAMES = {
-    "margin": "modAL",
-    "entropy": "modAL",
-    "k_center": "scikit-activeml",
-    "k_center small-text": "small-text",
-    "typiclust": "scikit-activeml",
-    "facility_location": "apricot",
-    "badge": "scikit-activeml",
-}
+
+PeerTimes: TypeAlias = dict[str, dict[str, float]]
+"""Milliseconds by rule, then by peer."""
 
 
 def best_ms(work: Callable[[], object], repeats: int) -> float:
@@ -59,6 +56,16 @@ def made_probabilities(items: int, classes: int) -> NDArray[np.float64]:
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
+def made_members(items: int, classes: int) -> NDArray[np.float32]:
+    """Draw what the members of a committee say of each item. Shape (members, items, classes)."""
+    rng = np.random.default_rng(2)
+    logits = rng.standard_normal((MEMBERS, items, classes)) + 2 * rng.standard_normal(
+        (items, classes)
+    )
+    p = np.exp(logits)
+    return np.asarray(p / p.sum(axis=2, keepdims=True), dtype=np.float32)
+
+
 def made_points(items: int, width: int) -> NDArray[np.float32]:
     """Draw embeddings in 200 groups that overlap."""
     rng = np.random.default_rng(1)
@@ -67,38 +74,48 @@ def made_points(items: int, width: int) -> NDArray[np.float32]:
     return points.astype(np.float32)
 
 
-def row(what: str, ours: float, most: float | None, peer: str, peers: dict[str, float]) -> Row:
-    """Return a row in milliseconds, beside a peer's where there is one."""
-    theirs = peers.get(peer)
-    return Row(
+def rows_of(what: str, ours: float, most: float | None, peers: dict[str, float]) -> list[Row]:
+    """Return a row in milliseconds, and one for each peer beside it; the limit is said once."""
+    met = None if most is None else ours <= most
+    plain = Row(
         what=what,
         ours=ours,
         unit="ms",
-        peer=theirs,
-        peer_name=None if theirs is None else PEER_NAMES[peer],
-        ratio=None if theirs is None else theirs / ours,
         target=None if most is None else f"<= {most:g} ms",
-        met=None if most is None else ours <= most,
+        met=met,
+    )
+    beside = [
+        replace(plain, peer=theirs, peer_name=peer, ratio=theirs / ours)
+        for peer, theirs in peers.items()
+    ]
+    return (
+        [beside[0], *(replace(each, target=None, met=None) for each in beside[1:])]
+        if beside
+        else [plain]
     )
 
 
-def doubt_rows(repeats: int, peers: dict[str, float]) -> list[Row]:
+def doubt_rows(repeats: int, peers: PeerTimes) -> list[Row]:
     """The 1,000 best of 100,000 items with 10 classes."""
     rng = np.random.default_rng(0)
     candidates = Candidates(probabilities=made_probabilities(100_000, 10).astype(np.float32))
-    rows = []
+    rows: list[Row] = []
     for name in ("margin", "entropy", "least_confidence"):
         rule = ACQUISITIONS[name]
         ours = best_ms(lambda rule=rule: rule(candidates, 1000, rng), repeats)
         most = None if name == "least_confidence" else 1.0
-        rows.append(row(f"{name}, 1000 of 100000 x 10", ours, most, name, peers))
-    return rows
+        rows += rows_of(f"{name}, 1000 of 100000 x 10", ours, most, peers.get(name, {}))
+    members = made_members(10_000, 10)
+    committee = Candidates(probabilities=members.mean(axis=0), members=members)
+    ours = best_ms(lambda: ACQUISITIONS["bald"](committee, 1000, rng), repeats)
+    what = f"bald, 1000 of 10000 x 10, {MEMBERS} members"
+    return rows + rows_of(what, ours, None, peers.get("bald", {}))
 
 
-def spread_rows(repeats: int, peers: dict[str, float]) -> list[Row]:
+def spread_rows(repeats: int, peers: PeerTimes) -> list[Row]:
     """Rules over embeddings: a large pool, a device's, and the one peers are compared on."""
     rng = np.random.default_rng(0)
-    rows = []
+    rows: list[Row] = []
     for items, width, picks, limits in (
         (50_000, 256, 1_000, {"k_center": 500.0, "badge": 1000.0}),
         (10_000, 256, 100, {"k_center": 100.0, "badge": 100.0, "cluster_margin": 100.0}),
@@ -111,15 +128,13 @@ def spread_rows(repeats: int, peers: dict[str, float]) -> list[Row]:
         for name, most in limits.items():
             rule = ACQUISITIONS[name]
             ours = best_ms(lambda rule=rule, c=candidates, k=picks: rule(c, k, rng), repeats)
-            rows.append(row(f"{name}, {picks} of {items} x {width}", ours, most, name, beside))
-            if beside and name == "k_center":
-                rows.append(
-                    row(f"{name}, {picks} of {items} x {width}", ours, None, SMALL_TEXT, beside)
-                )
+            what = f"{name}, {picks} of {items} x {width}"
+            rows += rows_of(what, ours, most, beside.get(name, {}))
     points = made_points(PEER_ITEMS, PEER_WIDTH)[:, :8]
     alike, covered = similarities(points)
     ours = best_ms(lambda: greedy(alike, covered, 200), repeats)
-    found = row("facility location, 200 of 5000", ours, None, "facility_location", peers)
+    beside = peers.get("facility_location", {})
+    [found] = rows_of("facility location, 200 of 5000", ours, None, beside)
     met = None if found.ratio is None else found.ratio >= 30
     return [*rows, replace(found, target=">= 30x apricot", met=met)]
 
@@ -161,20 +176,22 @@ def fleet_rows(repeats: int) -> list[Row]:
     ]
 
 
-def peer_times(repeats: int) -> dict[str, float]:
+def peer_times(repeats: int) -> PeerTimes:
     """Return the peers' milliseconds; nothing, and why on stderr, where they are not at hand."""
+    arrays = {
+        "probabilities": made_probabilities(100_000, 10).astype(np.float32),
+        "members": made_members(10_000, 10),
+        "points": made_points(PEER_ITEMS, PEER_WIDTH),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        given = [str(Path(folder) / name) for name in ("probabilities.npy", "points.npy")]
-        np.save(given[0], made_probabilities(100_000, 10).astype(np.float32))
-        np.save(given[1], made_points(PEER_ITEMS, PEER_WIDTH))
+        for name, array in arrays.items():
+            np.save(Path(folder) / f"{name}.npy", array)
         if PEER_PYTHON.exists():
-            asked = [str(PEER_PYTHON), str(PEER_SIDE), *given, str(repeats)]
+            asked = [str(PEER_PYTHON), str(PEER_SIDE), folder, str(repeats)]
             run = subprocess.run(asked, capture_output=True, text=True)
             if run.returncode == 0:
-                return {
-                    str(name): float(ms)
-                    for name, ms in json.loads(run.stdout.splitlines()[-1]).items()
-                }
+                told: PeerTimes = json.loads(run.stdout.splitlines()[-1])
+                return told
             print(run.stderr[-400:], file=sys.stderr)
     print("the peers are not importable from .venv-peers: see make bench-peers", file=sys.stderr)
     return {}
