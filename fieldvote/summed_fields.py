@@ -37,6 +37,7 @@ from fieldvote.records import (
     encode,
 )
 from fieldvote.releases import TrialReply, TrialRequest
+from fieldvote.sums import SummedRequest
 from fieldvote.traces import TraceReply, TraceRequest
 
 COHORT = DeviceId(0)
@@ -131,6 +132,15 @@ def read_question(blob: bytes) -> tuple[Request, bytes]:
     """
     question = decode(blob, *QUESTIONS)
     return question, name_of(question)
+
+
+def question_of(message: Request) -> Request:
+    """Return what a device is asked: what is inside, where it is asked under masks.
+
+    Raises:
+        WireError: what is inside is nothing whose answers are summed.
+    """
+    return read_question(message.question)[0] if isinstance(message, SummedRequest) else message
 
 
 def nothing_of(question: Request) -> Reply:

@@ -5,8 +5,8 @@ trains, and a round can be rebuilt from its snapshot to the same bytes.
 """
 
 import json
-from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from platform import machine
 from typing import Self
@@ -19,19 +19,14 @@ from coordinator.models.private_start import first_private_model
 from coordinator.models.training import first_model
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
-from fieldvote.codec import FloatVector, IntVector, decode, encode
+from fieldvote.codec import LATER, FloatVector, IntVector, decode, encode
 from fieldvote.errors import DataError, SettingsError, UnavailableError
 from fieldvote.heads import HeadModel
 from fieldvote.settings import parse_settings
 from fieldvote.task import Task
 from strategies.aggregation.summed_head import HeadSums
-from strategies.labeling import (
-    AnchorSummary,
-    LabelModel,
-    VoteQuestion,
-    VoteSummary,
-    fit_exchanges,
-)
+from strategies.labeling import AnchorSummary, LabelModel, VoteSummary
+from strategies.labeling.exchanges import VoteQuestion, fit_exchanges
 from strategies.representation import Moments
 
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -64,6 +59,8 @@ class Snapshot:
         anchors: Summed anchors.
         labeled: Head sums of answered items.
         voted: Head sums of voted items.
+        chosen: Weight of all voted items together, where devices left out have chosen it; empty:
+            it is as the settings say.
     """
 
     task: str
@@ -74,10 +71,13 @@ class Snapshot:
     anchors: IntVector
     labeled: IntVector
     voted: IntVector
+    chosen: FloatVector = field(default_factory=lambda: np.empty(0), metadata=LATER)
 
     @classmethod
-    def of(cls, store: Store, task: Task, settings: CampaignSettings) -> Self:
-        """Return the sums as they are now."""
+    def of(
+        cls, store: Store, task: Task, settings: CampaignSettings, *, chosen: Sequence[float] = ()
+    ) -> Self:
+        """Return the sums as they are now, and what votes weigh if that was chosen."""
         return cls(
             task=task.digest,
             settings=dump_settings(settings),
@@ -87,6 +87,7 @@ class Snapshot:
             anchors=_sum(store, ANCHORS),
             labeled=_sum(store, LABELED),
             voted=_sum(store, VOTED),
+            chosen=np.array(chosen, dtype=np.float64),
         )
 
     def to_bytes(self) -> bytes:
@@ -100,9 +101,16 @@ class Snapshot:
 
     def vote_weight(self, settings: CampaignSettings, functions: int) -> float:
         """Return the weight of one voted item: the campaign's weight, shared among them all."""
-        if not len(self.voted_items) or not self.voted_items[0] or not functions:
+        if not functions:
             return 0.0
-        return min(settings.vote_weight / float(self.voted_items[0]), 1.0)
+        whole = float(self.chosen[0]) if len(self.chosen) else settings.vote_weight
+        return self.weight_of_one(whole)
+
+    def weight_of_one(self, whole: float) -> float:
+        """Return the weight of one voted item, where all together weigh so much."""
+        if not len(self.voted_items) or not self.voted_items[0]:
+            return 0.0
+        return min(whole / float(self.voted_items[0]), 1.0)
 
     def head_sums(self, model: HeadModel, vote_weight: float) -> HeadSums:
         """Return the sketch of what teaches; voted items count at their largest weight.

@@ -30,7 +30,8 @@ from fieldvote.heads import VotesRequest
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
 from fieldvote.task import Task
-from strategies.labeling import LabelModel, VoteQuestion
+from strategies.labeling import LabelModel
+from strategies.labeling.exchanges import VoteQuestion
 
 Fit = Generator[VoteQuestion, IntVector, LabelModel]
 Fitting = Conversation[VoteQuestion, IntVector, LabelModel]
@@ -56,10 +57,10 @@ class Agreement:
         self._fitting: tuple[int, Fitting] | None = None  # of which round
         self._ruling: Ruling | None = None
 
-    def step(self, state: RoundState, _: CampaignState) -> Rest | None:
+    def step(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Keep the sums as they are now; then ask devices what their votes say, leg by leg."""
         if not state.inputs:
-            self._snapshot(state)
+            self._snapshot(state, campaign)
             return None
         fitting = self._caught_up(state)
         if fitting.asked is not None:
@@ -150,10 +151,12 @@ class Agreement:
             ),
         )
 
-    def _snapshot(self, state: RoundState) -> None:
+    def _snapshot(self, state: RoundState, campaign: CampaignState) -> None:
         """Keep the sums; later replies belong to later rounds."""
         with self._store.transaction():
-            made = Snapshot.of(self._store, self._parts.task, self._settings)
+            made = Snapshot.of(
+                self._store, self._parts.task, self._settings, chosen=campaign.vote_weight
+            )
             inputs = self._store.keep_artifact(made.to_bytes())
             self._record(Snapshotted(round=state.number, inputs=inputs))
 
@@ -161,7 +164,7 @@ class Agreement:
         """Return the fit with every closed leg in; a process just started begins a new one."""
         begun = self._fitting
         if begun is None or begun[0] != state.number:
-            fit = fit_of(self._parts.task, self._kept(state), self._settings)
+            fit = fit_of(self._parts.task, self._kept(state), self._settings, state.number)
             begun = self._fitting = (state.number, Conversation.begin(fit))
             self._ruling = None
         fitting = begun[1]
@@ -212,7 +215,9 @@ class Agreement:
             )
 
 
-def fit_of(task: Task, snapshot: Snapshot, settings: CampaignSettings) -> Fit:
-    """Return the fit of a round: without a single exchange where votes are not trained on."""
-    weight = snapshot.vote_weight(settings, len(task.functions))
-    return fit_in_exchanges(task, snapshot, exchanges=settings.vote_exchanges if weight > 0 else 0)
+def fit_of(task: Task, snapshot: Snapshot, settings: CampaignSettings, number: int) -> Fit:
+    """Return the fit of a round: without a single exchange where votes teach nothing."""
+    rules = settings.recipes
+    tried = bool(rules.vote_weights and task.functions) and number in rules.rounds
+    teach = tried or snapshot.vote_weight(settings, len(task.functions)) > 0
+    return fit_in_exchanges(task, snapshot, exchanges=settings.vote_exchanges if teach else 0)

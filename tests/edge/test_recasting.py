@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +8,24 @@ from coordinator.models.recasting import with_inputs
 from coordinator.settings import InputSettings
 from edge.items import row_payload
 from edge.selection import for_evaluation
-from fieldvote.errors import InputError, RefusalError
-from fieldvote.heads import HeadModel
-from fieldvote.recasting import RecastReply, RecastRequest
-from fieldvote.records import ARM_RANDOM, decode
+from fieldvote.codec import IntVector
+from fieldvote.errors import FieldvoteError, InputError, RefusalError
+from fieldvote.heads import GradientReply, HeadModel
+from fieldvote.recasting import JUDGE, TEACH, RecastReply, RecastRequest
+from fieldvote.records import ARM_CHOSEN, ARM_RANDOM, decode
 from strategies.aggregation.sketch import sketch_length
 from strategies.input_choice import sums_length
-from tests.doubles.agents import Device, build_device
-from tests.doubles.machines import ROWS, TASK, device_of, labeled
+from strategies.vote_choice import losses_of
+from tests.doubles.agents import Device, build_device, gradient_request
+from tests.doubles.machines import (
+    EVERYTHING,
+    LABEL,
+    ROWS,
+    TASK,
+    device_of,
+    first_head,
+    label_model_of,
+)
 
 RANK = 4
 
@@ -27,10 +38,16 @@ def asked(device: Device, models: tuple[HeadModel, ...], *, rank: int = RANK) ->
     return decode(device.ask(request), RecastReply)
 
 
-def answered() -> tuple[Device, HeadModel]:
-    """Return a device whose items were all drawn by lot and answered, and a head over them."""
+def answered(*, random: int = EVERYTHING, chosen: int = 0) -> tuple[Device, HeadModel]:
+    """Return a device so many of whose items were drawn by lot, or chosen, and all answered."""
     device = device_of()
-    model, _ = labeled(device, first=False)
+    surveyed = device.survey(random=random)
+    model = first_head(surveyed)
+    if chosen:
+        surveyed = device.survey(2, random=random, chosen=chosen, model=model)
+    ours = [offer.item for offer in surveyed.offers if offer.item in LABEL]  # the rest is padding
+    sealed = device.collect(ours).sealed
+    device.answers([device.sealed_answer(each.item, LABEL[each.item]) for each in sealed], model)
     return device, model
 
 
@@ -88,3 +105,70 @@ def test_a_device_that_only_evaluates_is_asked_nothing() -> None:
     judge = build_device(TASK, [row_payload(ROWS[0])], gold=[0])
     with pytest.raises(RefusalError):
         asked(judge, (head,))
+
+
+def weighed(
+    device: Device,
+    heads: list[HeadModel],
+    weights: list[float],
+    *,
+    about: str = TEACH,
+    voters: Sequence[float] = (),
+) -> IntVector:
+    """Return what a device says of heads at several weights of the votes."""
+    request = RecastRequest(
+        round=3,
+        step=1,
+        models=(replace(heads[0], weights=np.empty(0, dtype=np.int64)),),
+        rank=0,
+        about=about,
+        heads=np.concatenate([head.weights for head in heads]),
+        vote_weights=np.array(weights),
+        label_model=np.array(voters, dtype=np.float64),
+    )
+    return decode(device.ask(request), RecastReply).sums
+
+
+def test_each_head_is_taught_as_a_round_would_at_its_weight() -> None:
+    device, head = answered(random=8)
+    voters = label_model_of(device)
+    other = replace(head, weights=np.zeros_like(head.weights))
+    both = weighed(device, [head, other], [0.0, 0.25], voters=voters)
+    requests = [
+        gradient_request(head),
+        gradient_request(other, vote_weight=0.25, label_model=voters),
+    ]
+    taught = [decode(device.ask(request), GradientReply) for request in requests]
+    assert np.array_equal(both, np.concatenate([each.sums for each in taught]))
+    assert not np.array_equal(taught[1].sums, weighed(device, [other], [0.0]))
+
+
+def test_only_labels_drawn_by_lot_judge_heads() -> None:
+    device, head = answered(random=8, chosen=8)
+    arms, answers = device.pool.column("arm"), device.pool.column("answer")
+    half = np.array([for_evaluation(item) for item in device.pool.ids()])
+    drawn = (answers >= 0) & (arms != ARM_CHOSEN) & ~((arms == ARM_RANDOM) & half)
+    zero = replace(head, weights=np.zeros_like(head.weights))
+    sums = weighed(device, [zero, head], [0.0, 1.0], about=JUDGE)
+    assert 0 < sums[0] == drawn.sum() < ((answers >= 0) & (arms == ARM_CHOSEN)).sum()
+    assert losses_of(sums)[0] == pytest.approx(np.log(head.classes), abs=1e-3)
+
+
+def test_a_device_that_only_evaluates_chooses_nothing() -> None:
+    _, head = answered()
+    judge = build_device(TASK, [row_payload(ROWS[0])], gold=[0])
+    for about in (TEACH, JUDGE):
+        with pytest.raises(RefusalError):
+            weighed(judge, [head], [0.0], about=about)
+
+
+@pytest.mark.parametrize(
+    ("heads", "weights", "about"),
+    [(2, [0.0], TEACH), (1, [], TEACH), (1, [0.0] * 17, JUDGE), (1, [0.0], "something")],
+)
+def test_heads_that_are_no_question_of_ours_are_refused(
+    heads: int, weights: list[float], about: str
+) -> None:
+    device, head = answered()
+    with pytest.raises(FieldvoteError):
+        weighed(device, [head] * heads, weights, about=about)

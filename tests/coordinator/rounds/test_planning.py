@@ -100,6 +100,9 @@ def test_devices_under_update_are_not_greeted() -> None:
     ("build", "key"),
     [
         (lambda: CampaignSettings(name="x", exchanges=1), "exchanges"),
+        (lambda: CampaignSettings(name="x", sketch_bits=60), "sketch_bits"),
+        (lambda: CampaignSettings(name="x", sketch_bits=256), "sketch_bits"),
+        (lambda: CampaignSettings(name="x", seed_offers=0), "seed_offers"),
         (lambda: PaceSettings(minimum_share=1.5), "minimum_share"),
         (lambda: PaceSettings(minimum_share=0.8, spare_share=0.5), "spare_share"),
         (lambda: PaceSettings(open_rounds=0), "open_rounds"),

@@ -10,7 +10,8 @@ import pytest
 from coordinator.models.recasting import inputs_of, with_inputs
 from coordinator.recipe_settings import InputVariant, RecipeSettings
 from coordinator.rounds.events import Closed, Event, Recast, Trained
-from coordinator.rounds.recipes import choose, fold_of, snapshot_for, ways
+from coordinator.rounds.recipe_choice import choose, snapshot_for, ways
+from coordinator.rounds.recipes import fold_of
 from coordinator.rounds.reproduce import reproduce
 from coordinator.settings import CampaignSettings
 from fieldvote.errors import SettingsError
