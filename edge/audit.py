@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.accounts import delta_of
-from edge.device import ledger_of
-from edge.service import look
+from edge.status import look
+from edge.stores import ledger_of
 from fieldvote.errors import InputError
 from privacy.dp.statement import sign_statement, state
 from privacy.sealing import SigningKey

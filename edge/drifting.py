@@ -15,6 +15,7 @@ from edge.holdings import Holdings
 from edge.pool import Pool
 from edge.windows import windows
 from fieldvote.codec import IntVector
+from fieldvote.heads import HeadModel
 from fieldvote.records import SurveyRequest
 from strategies.arrivals import Layout, count_arrivals, standardised
 
@@ -27,12 +28,30 @@ def arrivals(held: Holdings, message: SurveyRequest) -> tuple[IntVector, tuple[E
     Raises:
         ShapeError: the head to count by is not one for this device's model.
     """
-    layout = layout_of(held)
-    if message.watch is None:
+    # where records are hidden, they are counted with noise: see edge.private
+    if message.watch is None or held.parts.task.policy.privacy.on:
         return _NOTHING, ()
-    start = _counted(windows(held.parts.pool))
+    counts, places = count_new(held, message.watch, noised=False)
+    if not len(places):
+        return counts, ()
+    entering = Entering(kind="arrived", versions=(str(message.round),), places=places)
+    return counts, (entering,)
+
+
+def count_new(held: Holdings, head: HeadModel, *, noised: bool) -> tuple[IntVector, IntVector]:
+    """Return histograms of the items that are in none of a kind yet, and their positions.
+
+    Args:
+        held: The items.
+        head: By which they are counted.
+        noised: Whether noised histograms are meant, or exact ones.
+
+    Raises:
+        ShapeError: the head to count by is not one for this device's model.
+    """
+    layout = layout_of(held)
+    start = _counted(windows(held.parts.pool, noised=noised))
     places = np.arange(start, max(start, len(held.ids)))
-    head = message.watch
     probabilities = held.learner.probabilities(head)[places]
     counts = count_arrivals(
         layout,
@@ -42,10 +61,7 @@ def arrivals(held: Holdings, message: SurveyRequest) -> tuple[IntVector, tuple[E
         standard=standardised(held.learner.embeddings[places], mean=head.mean, scale=head.scale),
         seed=head.seed,
     )
-    if not len(places):
-        return counts, ()
-    entering = Entering(kind="arrived", versions=(str(message.round),), places=places)
-    return counts, (entering,)
+    return counts, places
 
 
 def layout_of(held: Holdings) -> Layout:
@@ -53,9 +69,12 @@ def layout_of(held: Holdings) -> Layout:
     return Layout(classes=held.classes, functions=len(held.parts.task.functions))
 
 
-def recent(pool: Pool, free: NDArray[np.int64], since: int) -> NDArray[np.int64]:
+def recent(
+    pool: Pool, free: NDArray[np.int64], since: int, *, noised: bool = False
+) -> NDArray[np.int64]:
     """Return those of some positions whose items were counted in that round or later, or never."""
-    return free[free >= _counted([each for each in windows(pool) if each[0] < since])]
+    seen = windows(pool, noised=noised)
+    return free[free >= _counted([each for each in seen if each[0] < since])]
 
 
 def _counted(seen: Sequence[tuple[int, int]]) -> int:

@@ -6,6 +6,8 @@ Rules it keeps, whatever a coordinator says:
   :mod:`edge.private_door`.
 - A release is charged to the ledger, on the disk, before its noise is drawn. What it costs follows
   from the signed policy and from which release of the campaign it is; nobody names a price.
+- A new item is in the histograms of one round, for whichever task: that is why all rounds of them
+  cost no more than one.
 - Each release is made once. Asked again in the same words a device answers with the same bytes;
   asked in others it refuses, for the ledger knows what was released.
 - No number of one record hangs on another record: votes are cut down record by record, and no
@@ -17,15 +19,17 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.drifting import count_new
 from edge.holdings import Holdings
 from edge.learning.learner import head_of
 from edge.lesson_taking import Sent, taught_here
+from edge.windows import enter_window
 from fieldvote.codec import IntVector
 from fieldvote.errors import InputError, InternalError, RefusalError
 from fieldvote.heads import HeadModel
 from fieldvote.private import PrivateReply, PrivateRequest
 from fieldvote.records import decode, encode
-from privacy.dp.campaign import is_repeated, plan_of, price_of
+from privacy.dp.campaign import is_apart, is_repeated, plan_of, price_of
 from strategies.aggregation.averaging import federated_averaging
 from strategies.aggregation.bounded_moments import BoundedMoments
 from strategies.aggregation.clipping import clip_update
@@ -71,7 +75,7 @@ def release_noised(held: Holdings, message: PrivateRequest) -> PrivateReply:
         length=statistic.length,
         secure=task.policy.cohort.secure,
     )
-    values = _values(held, message)
+    values, fresh = _counted(held, message)
     if len(values) != statistic.length:
         raise InternalError(f"{len(values)} numbers of {message.about}, not {statistic.length}")
     noised = held.parts.outbox.release_noised(
@@ -79,10 +83,13 @@ def release_noised(held: Holdings, message: PrivateRequest) -> PrivateReply:
         values * plan.steps,
         plan,
         subject=_subject(held, message),
+        apart=is_apart(message.about),
     )
     reply = PrivateReply(round=message.round, step=message.step, sums=noised)
     with pool.changing():
         pool.remember(name, encode(reply))
+        if len(fresh):
+            enter_window(pool, message.round, fresh.tolist(), noised=True)
     return reply
 
 
@@ -96,6 +103,13 @@ def _subject(held: Holdings, message: PrivateRequest) -> bytes:
         if message.about == "votes":
             digest.update("\n".join(held.parts.task.versions).encode())
     return digest.digest()
+
+
+def _counted(held: Holdings, message: PrivateRequest) -> tuple[IntVector, IntVector]:
+    """Return what is summed, exact, and the positions of items that are in no later sum of it."""
+    if message.about == "arrivals":
+        return count_new(held, _private_model(held, message), noised=True)
+    return _values(held, message), np.empty(0, dtype=np.int64)
 
 
 def _values(held: Holdings, message: PrivateRequest) -> IntVector:

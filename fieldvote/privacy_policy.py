@@ -21,6 +21,7 @@
     training = 0.5
     summaries = 0.25
     evaluation = 0.25
+    watch = 0.0                  above 0: histograms of items that are new, for the watch over drift
 
 The owner signs it, and devices keep it: they add the noise, charge for it and refuse when it is
 spent, whatever a coordinator asks.
@@ -45,19 +46,24 @@ class PrivacySplit:
         training: Sums a head is solved from.
         summaries: Votes, answers, and means of inputs.
         evaluation: Confusion counts.
+        watch: Histograms of items that are new; 0 lets none leave. An item is in those of one round
+            only, so this is what each round may take.
     """
 
     training: float = 0.5
     summaries: float = 0.25
     evaluation: float = 0.25
+    watch: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse parts that are none, or more than there is."""
         parts = (self.training, self.summaries, self.evaluation)
         if not all(math.isfinite(part) and part > 0.0 for part in parts):
             raise SettingsError("privacy.split: expected three parts above 0")
-        if sum(parts) > 1.0 + 1e-9:
-            raise SettingsError(f"privacy.split: the parts add up to {sum(parts):g}, at most to 1")
+        if not (math.isfinite(self.watch) and self.watch >= 0.0):
+            raise SettingsError(f"privacy.split.watch: expected 0 or more, got {self.watch}")
+        if (total := sum(parts) + self.watch) > 1.0 + 1e-9:
+            raise SettingsError(f"privacy.split: the parts add up to {total:g}, at most to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,10 @@ class PrivacySettings:
             raise SettingsError(
                 f"privacy: of {self.cohort} devices {self.missing} may be missing and"
                 f" {self.told} corrupt, so no noise is sure: name a larger cohort"
+            )
+        if self.unit == "device" and self.split.watch:
+            raise SettingsError(
+                "privacy.split.watch: histograms hide single items, not whole devices: set it to 0"
             )
         for name in ("bound", "clip"):
             if not 1.0 / _LONGEST <= getattr(self, name) <= _LONGEST:

@@ -73,7 +73,7 @@ class Panel:
         names = tuple(name for name, watch in self.watches.items() if watch.alarmed)
         return (*names, TOGETHER) if self.together else names
 
-    def saw(self, counts: NDArray[np.int64], rule: DriftRule) -> "Panel":
+    def saw(self, counts: NDArray[np.integer] | NDArray[np.floating], rule: DriftRule) -> "Panel":
         """Return the panel after one more round.
 
         Args:

@@ -15,6 +15,7 @@ from fieldvote.errors import InputError
 from strategies.aggregation.bounded_moments import MOMENTS_L2_SQUARED
 from strategies.aggregation.clipping import L2_SQUARED as UPDATE_L2_SQUARED
 from strategies.aggregation.private_steps import CROSS_L2_SQUARED, GRAM_L2_SQUARED, gram_length
+from strategies.arrivals import Layout
 from strategies.labeling import AnchorSummary, VoteSummary
 
 VERDICT_LENGTH = 40
@@ -70,6 +71,10 @@ class Statistic:
                 # held-out devices count in the first half, the random arm in the second: one sum
                 # over all of them holds the noise of all of them
                 return cls(length=2 * classes**2, l2_squared=1)
+            case "arrivals":
+                counted = Layout(classes=classes, functions=functions)
+                # a record is in one bin of each histogram, and in the number of items
+                return cls(length=counted.length, l2_squared=1 + len(counted.parts))
             case "update":
                 return cls(length=1 + inputs * classes, l2_squared=UPDATE_L2_SQUARED)
             case "verdict":

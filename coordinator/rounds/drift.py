@@ -3,6 +3,9 @@
 What all rounds since the watch began have counted is one sum, so what comes late is in a later
 look. A look compares what is new in that sum with the rounds before, keeps what it learnt as an
 artifact, and is told by one event, in the transaction that selects.
+
+Under a policy that hides records a survey asks for no histograms. They are a noised sum of all
+devices then, asked for before the round's label model is fitted, and a look knows their noise.
 """
 
 import json
@@ -33,6 +36,22 @@ from strategies.drift_panel import TOGETHER, Panel
 _TOLD = 3  # histograms that a sentence names
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountNoise:
+    """The noise in what a round has counted.
+
+    Attributes:
+        steps: Parts of one in which everything is counted.
+        stddev: Of the noise on each number, in those.
+    """
+
+    steps: int = 1
+    stddev: float = 0.0
+
+
+EXACT = CountNoise()
+
+
 class DriftWatch:
     """One campaign's watch over new items."""
 
@@ -41,6 +60,10 @@ class DriftWatch:
         self._parts = parts
         self._record = record
         self._store = parts.store
+
+    def asked(self, state: RoundState, campaign: CampaignState) -> HeadModel | None:
+        """Return the head by which a survey counts new items; None where none does."""
+        return None if self._parts.task.policy.privacy.on else self.head(state, campaign)
 
     def head(self, state: RoundState, campaign: CampaignState) -> HeadModel | None:
         """Return the head a round's devices count new items by; None where nobody watches.
@@ -51,6 +74,19 @@ class DriftWatch:
         if not state.watch or state.watch != drift.since or not drift.head:
             return None
         return self._parts.shelf.get(drift.head)
+
+    def noised(self, state: RoundState, campaign: CampaignState) -> HeadModel | None:
+        """Return the head by which noised histograms are counted; None where none are looked at.
+
+        What another release's functions were counted by is no part of this sum: the next round
+        begins a watch of its own.
+        """
+        sums = self.sums(state)
+        if sums is None or state.looked:
+            return None
+        found = self._store.total(sums.name)
+        fits = found is None or len(found) == sums.layout.length
+        return self.head(state, campaign) if fits else None
 
     def fresh(self, state: RoundState, campaign: CampaignState) -> int:
         """Return since which round items are what a round is about; 0 where it is about all."""
@@ -63,7 +99,7 @@ class DriftWatch:
         noisy = self._parts.settings.drift.noise_stddev > 0
         return ArrivalSums(since=state.watch, layout=layout_of(self._parts.task), noisy=noisy)
 
-    def look(self, state: RoundState, campaign: CampaignState) -> None:
+    def look(self, state: RoundState, campaign: CampaignState, noise: CountNoise = EXACT) -> None:
         """Compare what is new with the rounds before; the caller holds the transaction."""
         drift, sums = campaign.steering.drift, self.sums(state)
         if sums is None or state.watch != drift.since or state.looked:
@@ -74,7 +110,7 @@ class DriftWatch:
             return  # of another release's functions: the next round begins a watch of its own
         before = read_panel(self._store.artifact(drift.panel)) if drift.panel else None
         counted = read_counts(self._store.artifact(drift.counts)) if drift.counts else None
-        seen = look(before, counted, total, drift, sums.layout, self._parts.settings)
+        seen = look(before, counted, total, drift, sums.layout, self._parts.settings, noise)
         self._record(
             Watched(
                 round=state.number,
@@ -86,6 +122,8 @@ class DriftWatch:
                 accepted=seen.accepted,
                 reason=told(seen.panel, self._parts.task) if seen.panel.fired else "",
                 aims=seen.panel.grown() if seen.panel.fired else (),
+                steps=noise.steps,
+                noise=noise.stddev,
             )
         )
 
@@ -112,6 +150,7 @@ def look(
     drift: DriftState,
     layout: Layout,
     settings: CampaignSettings,
+    noise: CountNoise = EXACT,
 ) -> Look:
     """Return what a look at a sum comes to; a function of what is kept and nothing else.
 
@@ -122,19 +161,20 @@ def look(
         drift: Where the watch stands.
         layout: Where each histogram stands.
         settings: When to raise an alarm.
+        noise: In these sums.
     """
     panel = Panel.over(layout) if before is None else before
     accepted = drift.answered and bool(panel.alarmed)
     if accepted:
         # people have labeled what was new, and a head was trained on it: it is what is usual now
         panel = panel.accepted()
-    counts = total if counted is None else total - counted
+    counts = (total if counted is None else total - counted) / noise.steps
     rule = DriftRule(
         divergence=settings.drift.divergence,
         odds=settings.drift.odds,
-        noise_stddev=settings.drift.noise_stddev,
+        noise_stddev=noise.stddev / noise.steps or settings.drift.noise_stddev,
     )
-    return Look(panel=panel.saw(counts, rule), items=max(int(counts[0]), 0), accepted=accepted)
+    return Look(panel=panel.saw(counts, rule), items=max(round(counts[0]), 0), accepted=accepted)
 
 
 def looked_again(
@@ -152,10 +192,17 @@ def looked_again(
     before = read_panel(store.artifact(drift.panel)) if drift.panel else None
     counted = read_counts(store.artifact(drift.counts)) if drift.counts else None
     total = read_counts(store.artifact(event.counts))
-    seen = look(before, counted, total, drift, layout_of(task), settings)
+    noise = CountNoise(steps=event.steps, stddev=event.noise)
+    seen = look(before, counted, total, drift, layout_of(task), settings, noise)
     again = sha256(write_panel(seen.panel)).hexdigest()
     said = ("; ".join(event.fired) or "quiet", "; ".join(seen.panel.fired) or "quiet")
     return f"{event.panel[:12]}, {said[0]}", f"{again[:12]}, {said[1]}"
+
+
+def may_watch(task: Task) -> bool:
+    """Return whether a task's policy lets histograms of new items leave, exact or noised."""
+    privacy = task.policy.privacy
+    return not privacy.on or privacy.split.watch > 0
 
 
 def layout_of(task: Task) -> Layout:

@@ -20,6 +20,8 @@ class Watched:
         accepted: Whether what the last alarm was about counts as usual from here on.
         reason: The alarm in a sentence; empty where none was raised.
         aims: The classes that are predicted more since the alarm, as shares that add up to 1.
+        steps: In which parts of one the sums are counted, where they are noised.
+        noise: Standard deviation of the noise on each number of this look, in those; 0 for none.
     """
 
     round: int
@@ -31,6 +33,8 @@ class Watched:
     accepted: bool = False
     reason: str = ""
     aims: tuple[float, ...] = ()
+    steps: int = 1
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +79,24 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recast:
-    """Which inputs the head is trained on is settled.
+    """Which inputs the head is trained on, and what votes weigh, is settled.
 
     Attributes:
         round: Which round.
         base: Digest of the head to start from.
         inputs: Digest of everything else training starts from, in place of the one before.
         errors: Of the inputs in use and of every other way, in millionths; empty: not judged.
+        vote_weight: What all votes together weigh from now on, alone in here; empty: as before.
+        losses: Per label, of heads that learned at each weight that was tried, 0 first, in
+            millionths of a nat; empty: not judged.
     """
 
     round: int
     base: str
     inputs: str
     errors: tuple[int, ...] = ()
+    vote_weight: tuple[float, ...] = ()
+    losses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

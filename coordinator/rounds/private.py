@@ -7,6 +7,7 @@ and a sum over fewer than the noise was divided among is never read.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from coordinator.inbox import LABELED
 from coordinator.models.totals import Snapshot, read_parameters, write_parameters
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.campaign import CampaignState
+from coordinator.rounds.drift import CountNoise, DriftWatch
 from coordinator.rounds.events import (
     Agreed,
     Evaluated,
@@ -67,9 +69,10 @@ class Private:
         if learner == "deep":
             raise RefusalError("under a privacy policy only the head is trained, layers are not")
         self._sums: dict[tuple[int, str, int], LegSums] = {}
+        self._drift = DriftWatch(parts, record)
 
-    def agree(self, state: RoundState, _: CampaignState) -> Rest | None:
-        """Keep the sums; ask for votes and anchors; fit the label model to them."""
+    def agree(self, state: RoundState, campaign: CampaignState) -> Rest | None:
+        """Keep the sums; ask for votes, anchors and what is new; fit the label model to them."""
         if not state.inputs:
             self._snapshot(state)
             return None
@@ -78,12 +81,27 @@ class Private:
         done = len(state.legs)
         if done < len(legs):
             return self._ask(state, "votes", done, legs[done], self._parts.training)
-        sums = [self._read(digest) for digest in state.legs]
+        head = self._drift.noised(state, campaign)
+        if head is not None:
+            leg = PrivateLeg(about="arrivals", turn=turn, model=head)
+            if done == len(legs):
+                return self._ask(state, "votes", done, leg, self._parts.training)
+            self._look(state, campaign, leg)
+            return None
+        sums = [self._read(digest) for digest in state.legs[: len(legs)]]
         model = label_model_of_noised(self._task, snapshot, turn, sums)
         with self._store.transaction():
             digest = self._store.keep_artifact(write_parameters(model))
-            self._record(Agreed(round=state.number, label_model=digest, exchanges=done))
+            self._record(Agreed(round=state.number, label_model=digest, exchanges=len(legs)))
         return None
+
+    def _look(self, state: RoundState, campaign: CampaignState, leg: PrivateLeg) -> None:
+        """Compare what is new with the rounds before: every device that answered added noise."""
+        plan = plan_for(self._task, leg)
+        came = len(state.exchange.came) if state.exchange is not None else 1
+        noise = CountNoise(steps=plan.steps, stddev=sqrt(plan.noise.share_variance * came))
+        with self._store.transaction():
+            self._drift.look(state, campaign, noise)
 
     def train(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Ask for what a ridge head is made of, then make it."""
@@ -166,7 +184,7 @@ class Private:
                 count=count,
                 share=self._parts.settings.pace.minimum_share,
                 least=least,
-                close=lambda: self._keep(key, leg),
+                close=lambda: self._keep(state, key, leg),
             ),
         )
 
@@ -235,9 +253,11 @@ class Private:
         # one number as large as this would hide what all others say
         return reply.sums if fits and int(np.abs(reply.sums).max()) < _LARGEST else None
 
-    def _keep(self, key: tuple[int, str, int], leg: PrivateLeg) -> str:
+    def _keep(self, state: RoundState, key: tuple[int, str, int], leg: PrivateLeg) -> str:
         """Keep what a leg has come to, and what later rounds are to know of it."""
         sums = self._sums[key]
+        if leg.about == "arrivals" and (watched := self._drift.sums(state)) is not None:
+            self._store.add(watched.name, sums.held_out)
         if leg.about in ("evaluation", "verdict"):
             sums = self._judged(leg, sums)
         for name, vector in kept_as(leg.about, leg.turn, sums, self._task).items():

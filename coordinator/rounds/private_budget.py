@@ -134,6 +134,11 @@ def _costs(task: Task, devices: int, records: int) -> Iterator[str]:
         f" {100 * first / tenth:.2g} points in the first of {privacy.rounds} rounds, by"
         f" {100 * late / tenth:.2g} in the last."
     )
+    if privacy.split.watch:
+        yield (
+            "Watch: noise on each count of the items that are new in a round is as large as"
+            f" {_stddev(task, 'arrivals', 0, devices):.0f} of them; more must move to be seen."
+        )
     unit = sqrt(CROSS_L2_SQUARED)
     first, late = (_stddev(task, "cross", turn, devices) / unit for turn in (0, last))
     yield (

@@ -11,6 +11,7 @@ statistic       of the share  what is summed                                    
 ``gram``        1/4           products of every record's inputs                        once
 ``cross``       3/4           inputs times what the head gets wrong                    each round
 ``evaluation``  1             right and wrong on items that are never trained on       each round
+``arrivals``    1             histograms of items that are in none yet                 each round
 ==============  ============  =======================================================  ==========
 
 Where whole devices are hidden it releases less, as each number must hide all that a device has:
@@ -18,9 +19,12 @@ Where whole devices are hidden it releases less, as each number must hide all th
 wrong as ``evaluation`` counts them, cut to a length that no device passes.
 
 Of records, the first three share what summaries may cost, the next two what training may. What is
-released each round grows by three tenths from round to round: early heads have seen few labels, and
-what their noise spoils the later ones mend. Releases of an unchanged pool are charged one by one
-and add up.
+released each round grows by three tenths from round to round, for sixteen rounds: early heads have
+seen few labels, and what their noise spoils the later ones mend. Releases of an unchanged pool are
+charged one by one and add up. ``arrivals`` are apart: a record is in those of one round and never
+again, so all rounds together tell of it what the dearest of them does, and that is what they cost.
+
+Source: McSherry 2009, "Privacy integrated queries", SIGMOD, theorem 4 (parallel composition).
 """
 
 from collections.abc import Mapping
@@ -33,9 +37,10 @@ from fieldvote.errors import InputError, LedgerSpentError, RefusalError, nearest
 from fieldvote.privacy_policy import PrivacySettings
 from privacy.dp.amounts import whole
 from privacy.dp.mechanisms import NoisePlan, plan_noise
-from privacy.dp.policy import EVALUATION, SUMMARIES, TRAINING, PrivacyPolicy, Unit
+from privacy.dp.policy import EVALUATION, SUMMARIES, TRAINING, WATCH, PrivacyPolicy, Unit
 
 _GROWTH = Fraction(13, 10)
+_GROWING = 15  # turns after the first; were it for good, nothing would be left for early rounds
 _PARTS_PER = 10**6
 
 
@@ -48,12 +53,14 @@ class _Share:
         part: Which part of that.
         again: Whether it is released in every round; else once.
         unit: Whom it can hide.
+        apart: Whether no record is in two of its releases.
     """
 
     kind: str
     part: Fraction
     again: bool
     unit: str = "record"
+    apart: bool = False
 
 
 _SHARES: Mapping[str, _Share] = MappingProxyType(
@@ -64,6 +71,7 @@ _SHARES: Mapping[str, _Share] = MappingProxyType(
         "gram": _Share(kind=TRAINING, part=Fraction(1, 4), again=False),
         "cross": _Share(kind=TRAINING, part=Fraction(3, 4), again=True),
         "evaluation": _Share(kind=EVALUATION, part=Fraction(1), again=True),
+        "arrivals": _Share(kind=WATCH, part=Fraction(1), again=True, apart=True),
         "update": _Share(kind=TRAINING, part=Fraction(1), again=True, unit="device"),
         "verdict": _Share(kind=EVALUATION, part=Fraction(1), again=True, unit="device"),
     }
@@ -95,12 +103,12 @@ def policy_of(settings: PrivacySettings) -> PrivacyPolicy:
         TRAINING: split.training,
         SUMMARIES: split.summaries,
         EVALUATION: split.evaluation,
-    }
+    } | ({WATCH: split.watch} if split.watch else {})
     return PrivacyPolicy(
         unit=Unit.RECORD if settings.unit == "record" else Unit.DEVICE,
         epsilon=settings.epsilon,
         delta=settings.delta,
-        # rounded down: three parts that add up to 1 as floats add up to no more than 1 here
+        # rounded down: parts that add up to 1 as floats add up to no more than 1 here
         shares={kind: Fraction(int(part * _PARTS_PER), _PARTS_PER) for kind, part in parts.items()},
     )
 
@@ -116,6 +124,16 @@ def is_repeated(about: str) -> bool:
     return _SHARES[about].again
 
 
+def is_apart(about: str) -> bool:
+    """Return whether no record is in two releases of a statistic: the dearest is what all cost.
+
+    Raises:
+        InputError: there is no such statistic.
+    """
+    is_repeated(about)
+    return _SHARES[about].apart
+
+
 def price_of(settings: PrivacySettings, about: str, turn: int) -> Price:
     """Return what a release may cost.
 
@@ -127,7 +145,7 @@ def price_of(settings: PrivacySettings, about: str, turn: int) -> Price:
     Raises:
         LedgerSpentError: so many releases are not in the budget.
         InputError: there is no such statistic, or turn is no whole number.
-        RefusalError: it hides somebody else than the policy promises to.
+        RefusalError: it hides somebody else than the policy promises to, or is not to leave.
 
     >>> price_of(PrivacySettings(unit="record"), "gram", 0)
     Price(kind='training', micro_rho=38883)
@@ -143,8 +161,12 @@ def price_of(settings: PrivacySettings, about: str, turn: int) -> Price:
         raise LedgerSpentError(
             f"the budget is for {turns} releases of {about}, and this would be number {turn + 1}"
         )
+    if share.kind not in _budgets(settings):
+        raise RefusalError(f"the policy lets no {about} leave: privacy.split.{share.kind} is 0")
     budget = _budgets(settings)[share.kind] * share.part
-    part = _GROWTH**turn / sum(_GROWTH**one for one in range(turns))
+    if share.apart:
+        return Price(kind=share.kind, micro_rho=int(budget))
+    part = _grown(turn) / sum(_grown(one) for one in range(turns))
     return Price(kind=share.kind, micro_rho=int(budget * part))
 
 
@@ -197,9 +219,14 @@ def planned_spending(settings: PrivacySettings, rounds: int) -> int:
     return sum(
         price_of(settings, about, turn).micro_rho
         for about, share in _SHARES.items()
-        if share.unit == settings.unit
-        for turn in range(turns if is_repeated(about) else min(turns, 1))
+        if share.unit == settings.unit and share.kind in _budgets(settings)
+        for turn in range(turns if share.again and not share.apart else min(turns, 1))
     )
+
+
+def _grown(turn: int) -> Fraction:
+    """Return what a turn may cost, over what the first may."""
+    return _GROWTH ** min(turn, _GROWING)
 
 
 @lru_cache(maxsize=8)

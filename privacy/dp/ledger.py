@@ -17,6 +17,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from types import MappingProxyType
@@ -35,6 +36,7 @@ __all__ = ["Ledger", "LedgerStore", "Limits", "MemoryLedgerStore", "Spent", "Tot
 
 MAX_KIND_CHARS = 64
 MAX_TASK_CHARS = 128
+_NOTHING = Spent()
 
 
 class LedgerStore(Protocol):
@@ -101,7 +103,8 @@ class Ledger:
         self._lock = Lock()
         self._stale = True
         self._head, self._sequence = GENESIS, 0
-        self._spent: dict[tuple[str, str], Spent] = {}
+        # by task and kind; None stands for any
+        self._spent: dict[tuple[str | None, str | None], Spent] = {}
         self._released: set[tuple[str, str, bytes]] = set()
         self._load()
 
@@ -109,13 +112,18 @@ class Ledger:
     def spent(self) -> Totals:
         """What was given away so far."""
         total = self._sum()
+        tasks, kinds = zip(*self._spent, strict=True) if self._spent else ((), ())
         return Totals(
             size_bytes=total.size_bytes,
             candidates=total.candidates,
             micro_rho=total.micro_rho,
             releases=total.releases,
-            by_kind=MappingProxyType({kind: self._sum(kind=kind) for _, kind in self._spent}),
-            by_task=MappingProxyType({task: self._sum(task=task) for task, _ in self._spent}),
+            by_kind=MappingProxyType(
+                {kind: self._sum(kind=kind) for kind in kinds if kind is not None}
+            ),
+            by_task=MappingProxyType(
+                {task: self._sum(task=task) for task in tasks if task is not None}
+            ),
         )
 
     @property
@@ -171,6 +179,7 @@ class Ledger:
         task: str = "",
         subject: bytes = b"",
         size_bytes: int = 0,
+        apart: bool = False,
     ) -> NDArray[np.int64]:
         """Pay for a noised vector, then noise it and return it; the only way to noise something.
 
@@ -185,6 +194,9 @@ class Ledger:
             subject: Digest of what was summed, where that may be released once only; a crash after
                 it was paid for uses it up too. Empty where it may be released again and again.
             size_bytes: How many bytes leave, where they are not charged apart.
+            apart: Whether no unit moves two releases of this kind for this task: together they tell
+                of it what the dearest does, so only what this one costs beyond those before is
+                charged. Whoever calls vouches for it.
 
         Returns:
             New values. Shape (length,), int64. To send them again costs nothing, to ask for them
@@ -199,10 +211,12 @@ class Ledger:
         check_values(values)
         cost = noise.micro_rho(l2_squared=l2_squared, length=len(values))
         more = Spent(size_bytes=size_bytes, micro_rho=cost)
-        self._charge(kind, task, more, subject=subject)
+        self._charge(kind, task, more, subject=subject, apart=apart)
         return add_share(values, noise, entropy)
 
-    def _charge(self, kind: str, task: str, more: Spent, *, subject: bytes = b"") -> LedgerEntry:
+    def _charge(
+        self, kind: str, task: str, more: Spent, *, subject: bytes = b"", apart: bool = False
+    ) -> LedgerEntry:
         """Check, write down, and only then count."""
         _check_words(kind, task)
         if not isinstance(subject, bytes) or len(subject) > DIGEST_BYTES:
@@ -216,6 +230,9 @@ class Ledger:
                 raise RefusalError(
                     f"{kind} of this pool were released already; there is one release per change"
                 )
+            if apart:
+                paid = self._sum(task=task, kind=kind).micro_rho
+                more = replace(more, micro_rho=max(more.micro_rho - paid, 0))
             self._check_limits(kind, task, more)
             entry = LedgerEntry(
                 sequence=self._sequence,
@@ -250,12 +267,7 @@ class Ledger:
 
     def _sum(self, *, task: str | None = None, kind: str | None = None) -> Spent:
         """Return what was spent for this task and on this kind; None stands for any."""
-        parts = (
-            spent
-            for (of, what), spent in self._spent.items()
-            if task in (None, of) and kind in (None, what)
-        )
-        return sum(parts, start=Spent())
+        return self._spent.get((task, kind), _NOTHING)
 
     def _load(self) -> None:
         """Rebuild the totals from the store; on a broken chain the ledger keeps refusing."""
@@ -277,13 +289,15 @@ class Ledger:
 
     def _take(self, entry: LedgerEntry) -> None:
         """Count an entry that is in the store."""
-        key = (entry.task, entry.kind)
-        self._spent[key] = self._spent.get(key, Spent()) + Spent(
+        more = Spent(
             size_bytes=entry.size_bytes,
             candidates=entry.candidates,
             micro_rho=entry.micro_rho,
             releases=1,
         )
+        for task in (entry.task, None):
+            for kind in (entry.kind, None):
+                self._spent[task, kind] = self._sum(task=task, kind=kind) + more
         self._released.add((entry.task, entry.kind, entry.subject))
         self._head, self._sequence = entry.digest, entry.sequence + 1
 

@@ -16,6 +16,7 @@ from privacy.dp.accountant import micro_rho_within
 from privacy.dp.amounts import positive_fraction, probability
 
 TRAINING, SUMMARIES, EVALUATION = "training", "summaries", "evaluation"
+WATCH = "watch"
 
 HONEST_DEVICES = 1000
 """With fewer, noise that hides a whole device is as large as what the fleet has to say."""

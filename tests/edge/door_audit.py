@@ -88,7 +88,8 @@ def main() -> None:
 
     seen: Seen = set()
     watch(Path(edge.__file__).parent, seen)
-    from edge.service import run_agent, status_of
+    from edge.service import run_agent
+    from edge.status import status_of
 
     config = Path(sys.argv[1]) / "device.toml"
     said: list[str] = []

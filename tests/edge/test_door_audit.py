@@ -47,8 +47,9 @@ FILES = {
     "item_file.py": "the file the pool is filled from",
     "outbox.py": "the socket's place",
     "pool.py": "the pool, in the device's folder",
-    "service.py": "the device's lock, in its folder",
     "settings.py": "the device's own file",
+    "status.py": "the device's lock, in its folder; the task, for its operator",
+    "stores.py": "makes the device's folder; the pool, in it",
     "trust.py": "the root file, and what is signed beside the task",
 }
 # what people run beside a device, and what runs in a child: no part of a device that serves

@@ -50,6 +50,10 @@ def test_the_shipped_default_is_epsilon_four_for_one_record():
         "epsilno = 4.0",
         "[privacy.split]\ntraining = 0.9",
         "[privacy.split]\ntraining = 0.0",
+        "[privacy.split]\nwatch = 0.1",
+        "[privacy.split]\nevaluation = 0.1\nwatch = -0.1",
+        "[privacy.split]\nevaluation = 0.1\nwatch = nan",
+        'unit = "device"\n[privacy.split]\nevaluation = 0.1\nwatch = 0.1',
     ],
 )
 def test_what_cannot_be_kept_is_refused(line: str) -> None:

@@ -17,18 +17,18 @@ QUIET = 50
 class Fleet:
     """Devices with habits and mixes of classes of their own; items come to each in every round."""
 
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, devices: int = DEVICES) -> None:
+        self.rng, self.devices = np.random.default_rng(seed), devices
         self.means = 2.0 * np.eye(CLASSES + 1, WIDTH)
         self.means[CLASSES] *= 1.5
-        self.habits = 0.3 * self.rng.normal(size=(DEVICES, WIDTH))
-        self.mixes = self.rng.dirichlet(np.full(CLASSES, 2.0), size=DEVICES)
+        self.habits = 0.3 * self.rng.normal(size=(devices, WIDTH))
+        self.mixes = self.rng.dirichlet(np.full(CLASSES, 2.0), size=devices)
         self.way = self.rng.normal(size=WIDTH)
 
     def round(self, *, shift: float = 0.0, new: float = 0.0) -> NDArray[np.int64]:
         """Count six new items of every device."""
         return sum(
-            (self._of(device, shift, new) for device in range(DEVICES)),
+            (self._of(device, shift, new) for device in range(self.devices)),
             start=np.zeros(LAYOUT.length, dtype=np.int64),
         )
 
@@ -101,15 +101,39 @@ def test_rounds_in_which_nothing_comes_change_nothing() -> None:
     assert not after.fired
 
 
-def test_noise_that_the_rule_knows_of_raises_no_alarm() -> None:
-    fleet, sigma = Fleet(2), 6.0
-    rule = DriftRule(odds=500.0, noise_stddev=sigma)
-    panel, fired = Panel.over(LAYOUT), 0
-    for _ in range(40):
-        noise = fleet.rng.normal(0.0, sigma, LAYOUT.length).round().astype(np.int64)
-        panel = panel.saw(fleet.round() + noise, rule)
-        fired += bool(panel.fired)
-    assert fired <= 1
+def noisy(fleet: Fleet, sigma: float, *, quiet: int, **change: float) -> list[int]:
+    """Return the rounds that raised an alarm, of some quiet ones and six after a change."""
+    panel, fired = Panel.over(LAYOUT), []
+    for number in range(1, quiet + 7):
+        counts = fleet.round(**(change if number > quiet else {}))
+        noise = fleet.rng.normal(0.0, sigma, LAYOUT.length).round(1)
+        panel = panel.saw(counts + noise, DriftRule(odds=500.0, noise_stddev=sigma))
+        fired += [number] if panel.fired else []
+    return fired
+
+
+@pytest.mark.parametrize("change", [{"shift": 0.7}, {"new": 0.4}], ids=["shift", "new class"])
+def test_through_noise_that_the_rule_knows_fifty_rounds_are_quiet_and_a_change_is_seen(
+    change: dict[str, float],
+) -> None:
+    # of 100 devices a tenth of epsilon 4 lets out: 21 on each count, of 576 items in a round
+    fired = noisy(Fleet(2, devices=96), 21.0, quiet=QUIET, **change)
+    assert [number for number in fired if number <= QUIET] == []
+    assert any(number <= QUIET + 3 for number in fired)
+
+
+@pytest.mark.nightly  # 56 rounds of up to 200 devices, 36 times
+@pytest.mark.parametrize(
+    ("change", "late"), [({"shift": 0.5}, 1), ({"new": 0.4}, 1), ({"new": 0.2}, 2)]
+)
+@pytest.mark.parametrize("devices", [100, 200])
+def test_what_the_page_says_of_noised_watches_is_so(
+    devices: int, change: dict[str, float], late: int
+) -> None:
+    for seed in range(6):
+        fired = noisy(Fleet(seed, devices), 21.0, quiet=QUIET, **change)
+        assert [number for number in fired if number <= QUIET] == [], seed
+        assert any(number <= QUIET + late for number in fired), seed
 
 
 def test_the_classes_that_grew_are_those_that_came() -> None:

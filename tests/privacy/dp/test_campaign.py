@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fieldvote.errors import InputError, LedgerSpentError, RefusalError
 from fieldvote.privacy_policy import PrivacySettings, PrivacySplit
 from privacy.dp.campaign import (
+    is_apart,
     is_repeated,
     plan_of,
     planned_spending,
@@ -21,28 +22,31 @@ from privacy.dp.policy import Unit
 RECORD = PrivacySettings(unit="record")
 UNITS = {
     "record": ("moments", "votes", "anchors", "gram", "cross", "evaluation"),
+    "watched": ("moments", "votes", "anchors", "gram", "cross", "evaluation", "arrivals"),
     "device": ("update", "verdict"),
 }
 
 
 @given(
-    st.sampled_from(["record", "device"]),
+    st.sampled_from(["record", "watched", "device"]),
     st.floats(0.05, 50.0),
     st.integers(1, 40),
     st.floats(0.01, 0.97),
 )
 @settings(deadline=None, max_examples=60)
 def test_all_rounds_together_cost_no_more_than_each_kind_may(unit, epsilon, rounds, training):
-    rest = (1.0 - training) / 2.0
+    watch = 0.1 * (1.0 - training) if unit == "watched" else 0.0
+    rest = (1.0 - training - watch) / 2.0
     chosen = PrivacySettings(
-        unit=unit,
+        unit="device" if unit == "device" else "record",
         epsilon=epsilon,
         rounds=rounds,
-        split=PrivacySplit(training=training, summaries=rest, evaluation=rest),
+        split=PrivacySplit(training=training, summaries=rest, evaluation=rest, watch=watch),
     )
     spent: dict[str, int] = {}
     for about in UNITS[unit]:
-        for turn in range(rounds if is_repeated(about) else 1):
+        # of releases that share no record, all cost what the dearest does
+        for turn in range(rounds if is_repeated(about) and not is_apart(about) else 1):
             price = price_of(chosen, about, turn)
             spent[price.kind] = spent.get(price.kind, 0) + price.micro_rho
     policy = policy_of(chosen)
@@ -63,6 +67,22 @@ def test_later_rounds_get_more_and_what_is_not_in_the_budget_is_refused():
         price_of(RECORD, "gradients", 0)
     with pytest.raises(InputError):
         price_of(RECORD, "cross", -1)
+
+
+def test_the_watch_has_its_share_in_every_round_and_none_where_the_policy_gives_it_none():
+    split = PrivacySplit(training=0.5, summaries=0.2, evaluation=0.2, watch=0.1)
+    prices = {price_of(replace(RECORD, split=split), "arrivals", n).micro_rho for n in range(8)}
+    assert prices == {policy_of(RECORD).micro_rho // 10}
+    with pytest.raises(RefusalError, match=r"lets no arrivals leave: privacy\.split\.watch is 0"):
+        price_of(RECORD, "arrivals", 0)
+
+
+@pytest.mark.parametrize("rounds", [50, 200])
+def test_of_many_rounds_the_first_too_may_release_something(rounds: int) -> None:
+    many = replace(RECORD, rounds=rounds)
+    for about in ("anchors", "cross", "evaluation"):
+        assert price_of(many, about, 0).micro_rho > 0
+        plan_of(many, about, 0, l2_squared=10, length=500, secure=True)
 
 
 def test_what_hides_a_record_is_not_released_where_devices_are_promised_and_the_reverse():

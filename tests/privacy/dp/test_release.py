@@ -44,6 +44,21 @@ def test_a_release_is_charged_and_noised():
     assert ledger.entries()[0].micro_rho == COST
 
 
+def test_releases_that_share_no_unit_cost_together_what_the_dearest_does():
+    store = MemoryLedgerStore()
+    ledger = opened(store, limits(micro_rho=3 * COST, watch=2 * COST, summaries=COST))
+    for l2_squared, paid in ((1, COST), (1, COST), (2, 2 * COST), (1, 2 * COST)):
+        release(ledger, "watch", l2_squared=l2_squared, apart=True, task="")
+        assert ledger.spent.micro_rho == paid
+    assert [entry.micro_rho for entry in ledger.entries()] == [COST, 0, COST, 0]
+    release(ledger)  # of another kind, as ever
+    assert ledger.spent.micro_rho == 3 * COST
+    again = opened(store, limits(micro_rho=3 * COST, watch=2 * COST))
+    with pytest.raises(LedgerSpentError):
+        release(again, "watch", l2_squared=3, apart=True)
+    assert len(again.entries()) == 5
+
+
 def test_every_release_has_noise_of_its_own():
     ledger, entropy = opened(), keyed_entropy(1, "release")
     first, second = (release(ledger, entropy=entropy) for _ in range(2))
