@@ -36,19 +36,24 @@ class Asker:
     def ask(self, requests: Mapping[DeviceId, bytes], *, patience_s: float) -> Asked:
         """Return what devices answer, when all have or when patience is over.
 
-        A device that refuses is not waited for.
+        A device that refuses is not waited for, nor are those that have left since they were asked,
+        once they are all that is missing: who leaves a fleet politely is gone at once.
         """
         open_, came = dict(requests), Replies()
         tickets: dict[str, DeviceId] = {}
         looked: datetime | None = None
+        gone = False
         until = self._now() + timedelta(seconds=patience_s)
         while open_:
             now = self._now()
             if looked is None or now - looked >= _LOOK_AGAIN:
                 looked = now
+                there = self.here()
+                if gone and not there & set(open_) and len(tickets) == len(open_):
+                    break
+                gone = not there & set(open_)
                 away = set(open_) - set(tickets.values())
-                here = away & set(self._transport.devices()) if away else set[DeviceId]()
-                fresh = {device: open_[device] for device in sorted(here)}
+                fresh = {device: open_[device] for device in sorted(away & there)}
                 if fresh:
                     self.down += sum(len(blob) for blob in fresh.values())
                     tickets |= self._transport.push(fresh, ttl_s=patience_s)

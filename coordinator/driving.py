@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
@@ -37,6 +37,7 @@ from fieldvote.task import Task
 LEASE_S = 12.0
 _RENEWALS = 4  # in the life of a lease
 _IDLE_S = 1.0
+_WAITED = timedelta(seconds=0.3)  # a look for replies lasts longer where it finds none
 
 
 def drive(
@@ -151,11 +152,14 @@ def _admission(settings: CoordinatorSettings, store: Store, pulse: Pulse) -> Adm
 def _turn(scheduler: Scheduler, pulse: Pulse, clock: Clock) -> None:
     """Turn rounds until the last is over, or until they are about another task."""
     while not scheduler.finished and not scheduler.outdated:
+        began = clock.now()
         rest = scheduler.turn()
         if rest is not None:
             # what is waited for, not how much of it is there already, makes it another wait
             pulse.waiting(f"waiting: {rest.about}", about=rest.about.partition(":")[2][:12])
-            clock.sleep(_IDLE_S)
+            # a sum has many legs: to sleep after each look for replies would double them
+            if clock.now() - began < _WAITED:
+                clock.sleep(_IDLE_S)
 
 
 @contextmanager

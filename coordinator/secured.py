@@ -36,6 +36,11 @@ def too_few(transport: Transport, requests: Mapping[DeviceId, bytes]) -> str:
     return transport.too_few(requests) if isinstance(transport, Summing) else ""
 
 
+def standing(transport: Transport) -> str:
+    """Return why sums are waited for, for people; nothing where none are, or nothing is wrong."""
+    return transport.standing if isinstance(transport, Summing) else ""
+
+
 def for_late(transport: Transport) -> Transport:
     """Return how devices are reached after an exchange was closed."""
     return transport.late() if isinstance(transport, Summing) else transport

@@ -92,9 +92,9 @@ class Summing:
         self.dropped: Counter[str] = Counter()
         self._asker = Asker(transport, now)
         self._kept = KeptSums(store)
-        epochs = Epochs(self._asker, store, policy, there=self._there, now=now)
+        self._epochs = Epochs(self._asker, store, policy, there=self._there, now=now)
         self._summer = Summer(
-            self._asker, epochs, self._kept, policy, lambda why: self.dropped.update([why])
+            self._asker, self._epochs, self._kept, policy, lambda why: self.dropped.update([why])
         )
         self._sums: dict[bytes, _Sum] = {}
         self._queue: deque[bytes] = deque()
@@ -102,6 +102,11 @@ class Summing:
         self._tickets: dict[str, _Ticket] = {}
         self._alone: dict[str, DeviceId] = {}  # asked in the clear for what is beside a sum
         self._count = 0
+
+    @property
+    def standing(self) -> str:
+        """Why no sum can be made now, for people; empty where nothing is known to be wrong."""
+        return self._epochs.standing
 
     def devices(self) -> tuple[DeviceId, ...]:
         """Return who can be reached now, in ascending order."""

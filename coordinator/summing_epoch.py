@@ -65,7 +65,11 @@ _KINDS: dict[int, type] = {1: Met}
 
 
 class Epochs:
-    """Makes epochs when they are needed."""
+    """Makes epochs when they are needed.
+
+    Attributes:
+        standing: Why the last one could not be made, for people; empty where it was.
+    """
 
     def __init__(
         self,
@@ -92,6 +96,7 @@ class Epochs:
         self._next = int(store.note(_ROUND) or 0)
         self._outside: set[DeviceId] = set()  # who refused to be in the newest epoch
         self._broken = False
+        self.standing = ""
 
     def leave(self) -> None:
         """Make another epoch before the next sum: this one has too few left."""
@@ -125,6 +130,7 @@ class Epochs:
         """Make an epoch of these devices."""
         least = self._policy.least_cohort
         if len(asked) < least:
+            self.standing = f"{len(asked)} devices are there, {least} are needed for a sum"
             return None
         last = self._met.roster.epoch if self._met else -1
         number = max(last + 1, int(self._now().timestamp()))
@@ -133,6 +139,10 @@ class Epochs:
         keys = {device: _key(blob, number, asked[device]) for device, blob in came.items()}
         good = {key.device: (device, key) for device, key in keys.items() if key is not None}
         if len(good) < least:
+            self.standing = (
+                f"{len(good)} of {len(asked)} devices give a key for sums, {least} are needed: has"
+                " each of them the fleet's directory?"
+            )
             return None
         roster = make_roster(
             [key for _, key in good.values()],
@@ -150,7 +160,12 @@ class Epochs:
             devices=tuple(int(device if device in seated else COHORT) for device in who),
         )
         if not met.is_enough(seated):
+            self.standing = (
+                f"{len(seated)} of {len(good)} devices take a seat: each looks for all others in"
+                " its directory, and holds the sum to its own floors"
+            )
             return None
+        self.standing = ""
         with self._store.transaction():
             self._store.keep_note(_NOTE, b64encode(encode_kept(met, _KINDS)).decode())
             self._store.keep_note(_ROUND, "0")

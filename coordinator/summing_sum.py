@@ -242,9 +242,10 @@ class Summer:
     def _asked(
         self, requests: Mapping[DeviceId, bytes], patience_s: float
     ) -> Generator[None, None, dict[DeviceId, bytes]]:
-        """Ask for one leg; whoever says nothing is asked once more, its reply may be lost."""
+        """Ask for one leg; whoever is there and says nothing is asked once more."""
         came = yield from self._asker.ask(requests, patience_s=patience_s)
-        silent = {device: blob for device, blob in requests.items() if device not in came}
+        there = self._asker.here()
+        silent = {d: blob for d, blob in requests.items() if d not in came and d in there}
         if silent:
             came |= yield from self._asker.ask(silent, patience_s=patience_s)
         return came

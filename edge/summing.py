@@ -28,7 +28,6 @@ from fieldvote.portions import portions
 from fieldvote.records import AnswersRequest, Reply, Request, decode, encode
 from fieldvote.summed_fields import CHANGING, SUMMED, read_question
 from fieldvote.sums import (
-    SUM_REQUESTS,
     ConfirmRequest,
     EpochRequest,
     MaskRequest,
@@ -42,7 +41,6 @@ from privacy.sealing import SealingKey
 from privacy.secagg import Floors, Participant, check_roster, sign_epoch_key
 from privacy.secagg.roster import device_number
 
-SECURE = SUM_REQUESTS
 _LEGS = (MaskRequest, ConfirmRequest, UnmaskRequest)
 _SECRET, _SEAT, _SAID = "secure secret", "secure seat", "secure said "
 _ROSTER, _EPOCH = "sums roster", "sums epoch"
@@ -62,15 +60,6 @@ class Leaving:
     reply: Reply
     change: Callable[[], None]
     carries: Mapping[str, int]
-
-
-def question_of(message: Request) -> Request:
-    """Return what a device is asked: what is inside, where it is asked under masks.
-
-    Raises:
-        WireError: what is inside is nothing whose answers are summed.
-    """
-    return read_question(message.question)[0] if isinstance(message, SummedRequest) else message
 
 
 class SecureSums:

@@ -20,7 +20,7 @@ from coordinator.rounds.clock import Clock, after, is_over
 from coordinator.rounds.events import Asked, Closed, Extended
 from coordinator.rounds.machine import Exchange
 from coordinator.rounds.question import Asking, Question, Rest, Verdict, judge
-from coordinator.secured import too_few, with_cohort
+from coordinator.secured import standing, too_few, with_cohort
 from coordinator.store.budget import Resource
 from coordinator.store.campaign import Store
 from coordinator.transport import Transport
@@ -119,7 +119,7 @@ class Exchanges:
             case Verdict.ASK_AGAIN:
                 return self._ask_again(state, exchange, flight)
             case Verdict.WAIT if not came:
-                return _waiting(exchange, flight)
+                return _waiting(exchange, flight, standing(self._transport))
         return None
 
     def forget(self, number: int) -> None:
@@ -276,7 +276,7 @@ class Exchanges:
         """Open the window anew: at once where it has run out, else when it has."""
         now = self._clock.now()
         if not self._is_over(exchange, flight):
-            return _waiting(exchange, flight)
+            return _waiting(exchange, flight, standing(self._transport))
         with self._store.transaction():
             self._record(
                 Extended(
@@ -290,12 +290,13 @@ class Exchanges:
         return None
 
 
-def _waiting(exchange: Exchange, flight: _Flight) -> Rest:
-    """Say who is waited for."""
+def _waiting(exchange: Exchange, flight: _Flight, why: str) -> Rest:
+    """Say who is waited for, and why where that is known."""
     came, asked = len(flight.heard), len(exchange.devices)
     again = f", asked {exchange.attempt} times" if exchange.attempt > 1 else ""
     return Rest(
-        about=f"{exchange.name.replace('_', '-')}: {came} of {asked} devices have answered{again}",
+        about=f"{exchange.name.replace('_', '-')}: {came} of {asked} devices have answered{again}"
+        + (f"; {why}" if why else ""),
         until=exchange.until,
     )
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import RowMapping, bindparam, delete, func, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is spelled as SQLite's
 
 from coordinator.store.database import Values
 from coordinator.store.rows import KnownDevice, StoredOffer, message_name
-from coordinator.store.schema import device, inbox, offer, pending, replay, total
+from coordinator.store.schema import device, inbox, label, offer, pending, replay, total
 from coordinator.store.scope import CampaignTables, of
 from fieldvote.errors import SealError, StoreError
-from fieldvote.records import DeviceId
+from fieldvote.records import ARM_SEED, DeviceId
 from privacy.sealing.replay import Window
 
 _ADMIT = insert(inbox).on_conflict_do_nothing()
@@ -51,6 +51,25 @@ _KEEP_WINDOW = _ADD_WINDOW.on_conflict_do_update(
 _KEEP_OFFER = insert(offer).on_conflict_do_nothing()
 _OFFERS = select(offer).where(of(offer, "round")).order_by(offer.c.item)
 _GRANTED = _OFFERS.where(offer.c.granted)
+_ASKED = (  # granted and labeled, or shown again by its device
+    select(offer)
+    .select_from(
+        offer.outerjoin(
+            label, (label.c.campaign == offer.c.campaign) & (label.c.item == offer.c.item)
+        )
+    )
+    .where(
+        of(offer),
+        offer.c.round > bindparam("since"),
+        offer.c.round < bindparam("before"),
+        or_(
+            offer.c.granted & label.c.item.is_not(None),
+            (offer.c.arm == ARM_SEED) & (offer.c.score > 0),
+        ),
+    )
+    .order_by(offer.c.round.desc(), offer.c.item)
+    .limit(bindparam("most"))
+)
 _GRANT = update(offer).where(of(offer, "round", "item")).values(granted=True)
 
 
@@ -212,22 +231,35 @@ class ExchangeTables(CampaignTables):
 
     def offers(self, round_number: int, *, granted: bool = False) -> list[StoredOffer]:
         """Return a round's offers, or its granted ones, by item id, so that ties go by id."""
-        return [
-            StoredOffer(
-                device=DeviceId(row["device"]),
-                item=row["item"],
-                arm=row["arm"],
-                score=row["score"],
-                predicted=row["predicted"],
-                sketch=row["sketch"],
-            )
-            for row in self._rows(_GRANTED if granted else _OFFERS, the_round=round_number)
-        ]
+        rows = self._rows(_GRANTED if granted else _OFFERS, the_round=round_number)
+        return [_offer(row) for row in rows]
+
+    def asked_offers(self, *, since: int, before: int, most: int) -> list[StoredOffer]:
+        """Return the newest offers of items that people have labeled, and of seeds shown again.
+
+        Args:
+            since: Of rounds after this one.
+            before: And before this one.
+            most: How many at most.
+        """
+        return [_offer(row) for row in self._rows(_ASKED, since=since, before=before, most=most)]
 
     def grant(self, round_number: int, items: Iterable[bytes]) -> None:
         """Remember which offers of a round are asked for."""
         rows: list[Values] = [{"the_round": round_number, "the_item": item} for item in items]
         self._change(_GRANT, *rows)
+
+
+def _offer(row: RowMapping) -> StoredOffer:
+    """Read a row back."""
+    return StoredOffer(
+        device=DeviceId(row["device"]),
+        item=row["item"],
+        arm=row["arm"],
+        score=row["score"],
+        predicted=row["predicted"],
+        sketch=row["sketch"],
+    )
 
 
 def _known(row: RowMapping) -> KnownDevice:

@@ -108,7 +108,7 @@ def delivering(folder: Path, link: Link, *, size_bytes: int) -> Iterator[Deliver
         _write_device(folder / DEVICE, public, laid.port)
         site = Site(folder, (DEVICE,))
         agent = [sys.executable, "-c", _WATCHED, str(folder / "pieces"), f"{DEVICE}/device.toml"]
-        with serving(site) as campaign:
+        with serving(site, lasting=False) as campaign:
             site.register()
             with running(agent, folder, f"{DEVICE}.log"):
                 yield Delivered(site=site, campaign=campaign, link=laid, bundle=bundle)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.flower.keys import node_key
+from tests.deployment.messages import messages
 from tests.deployment.processes import (
     BIN,
     CERTIFICATES,
@@ -28,7 +29,7 @@ from tests.deployment.processes import (
 from tests.deployment.site import Site, serving
 
 DEVICES = ("one", "two")
-TEXTS = [f"see you at home, number {n}" if n % 2 else f"win a prize, number {n}" for n in range(24)]
+TEXTS, _ = messages("outlives", 24)
 # an agent as it is, except that it says when it is asked, and takes its time if a file says so
 SLOW_AGENT = """
 import pathlib, sys, time
@@ -176,7 +177,7 @@ def test_a_coordinator_joins_a_superlink_and_leaves_it_as_it_was(tmp_path: Path)
     link = [
         str(BIN / "flower-superlink"), "--disable-runtime-dependency-installation",
         "--ssl-ca-certfile", "ca.pem", "--ssl-certfile", "server.pem", "--ssl-keyfile",
-        "server.key", "--host", "127.0.0.1", "--port", str(port), "--database", "link.sqlite",
+        "server.key", "--host", "127.0.0.1", "--port", str(port), "--database", ":flwr-in-memory:",
     ]  # fmt: skip
     site = Site(tmp_path)
     with nobody_left(tmp_path), running(link, tmp_path, "link.log") as superlink:

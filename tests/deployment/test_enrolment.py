@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.rounds.events import Planned
-from edge.service import status_of
+from edge.status import status_of
+from tests.deployment.messages import messages
 from tests.deployment.processes import (
     CERTIFICATES,
     FIELDVOTE,
@@ -24,7 +25,7 @@ from tests.deployment.processes import (
 from tests.deployment.site import Site, serving
 
 KEYS = [sys.executable, "-c", "from coordinator.keys.cli import app; app()"]
-TEXTS = [f"see you at home, number {n}" if n % 2 else f"win a prize, number {n}" for n in range(48)]
+TEXTS, _ = messages("invited", 48)
 
 
 def keys(folder: Path, *words: str) -> str:
@@ -108,7 +109,7 @@ def test_only_whom_the_owner_invited_takes_part_and_only_until_revoked(tmp_path:
         for path in paths:
             assert (tmp_path / path).read_bytes().startswith(b"ecdsa-sha2-nistp384 ")
 
-        with serving(site) as coordinator:
+        with serving(site, lasting=False) as coordinator:
             site.await_said("devices reach")
             strange = tmp_path / "stranger" / "node.key.pub"
             wait_for(strange.exists, 30, tmp_path)

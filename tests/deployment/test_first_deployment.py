@@ -9,18 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployment.messages import NAME, NUMBER, messages
 from tests.deployment.processes import call, environment, free_port, nobody_left, running, wait_for
 from tests.deployment.site import Site
 from tests.doubles.needles import found_in
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "first-deployment.md"
-PLANTED = ["Zbigniew", "0170555123"]
-TEXTS = [
-    f"hello {PLANTED[0]}, call {PLANTED[1]} about dinner number {n}"
-    if n % 2
-    else f"win a prize {n}"
-    for n in range(24)
-]
+PLANTED = [NAME, NUMBER]
+TEXTS, _ = messages("first", 24)
 
 
 def blocks(kind: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.service import status_of
+from edge.status import status_of
 from tests.deployment.fleet import Fleet, fleet
 from tests.deployment.processes import make_certificates, wait_for
 

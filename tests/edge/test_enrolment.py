@@ -14,12 +14,13 @@ from coordinator.keys.registrar_settings import Handout, RegistrarSettings
 from edge import enrolment
 from edge.cli import app
 from edge.credential import Credential, renew_if_due, renewing, write_whole
-from edge.device import open_pool, opened
+from edge.device import opened
 from edge.enrolment import Wishes, enroll
 from edge.flower.keys import node_key
 from edge.registrar_line import enrol
-from edge.service import status_of
 from edge.settings import EdgeSettings
+from edge.status import status_of
+from edge.stores import open_pool
 from fieldvote.errors import (
     FieldvoteError,
     InputError,

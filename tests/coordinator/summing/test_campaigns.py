@@ -9,13 +9,13 @@ import pytest
 from coordinator.rounds.events import Evaluated, Quarantined, Trained
 from edge.payload import Payload
 from edge.pool import Pool
-from edge.summing import question_of
 from fieldvote.codec import IntVector
 from fieldvote.errors import UnavailableError, WireError
 from fieldvote.records import REQUESTS, AnswersRequest, DeviceId, decode, encode
+from fieldvote.summed_fields import question_of
 from fieldvote.sums import MaskedInput, MaskRequest, SummedRequest
 from tests.coordinator.rounds.campaign import TASK, totals_of
-from tests.coordinator.summing.fleets import SETTINGS, Secure, make_fleet
+from tests.coordinator.summing.fleets import SETTINGS, Secure, make_fleet, means_of
 from tests.coordinator.summing.legs import SURVEY
 
 ROUNDS = 2
@@ -172,6 +172,28 @@ def test_a_fleet_too_small_for_a_sum_is_told_so() -> None:
         said = rest.about if rest else said
         campaign.clock.sleep(1.0)
     assert "8 training devices are there, 10 are needed" in said
+    campaign.close()
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (0, "0 of 14 devices give a key for sums, 10 are needed"),
+        (13, "0 of 14 devices take a seat: each looks for all others in its directory"),
+    ],
+    ids=["no directory", "a directory without the newest device"],
+)
+def test_who_waits_for_a_sum_is_told_what_keeps_it_from_being_made(known: int, said: str) -> None:
+    campaign = Secure(make_fleet())
+    for number, agent in campaign.agents.items():
+        means = means_of(int(number), known) if known else None
+        object.__setattr__(agent._parts, "secure", means)
+    heard = set[str]()
+    for _ in range(40):
+        rest = campaign.scheduler.turn()
+        heard |= {rest.about} if rest else set()
+        campaign.clock.sleep(1.0)
+    assert any(said in line for line in heard), heard
     campaign.close()
 
 

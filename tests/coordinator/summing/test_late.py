@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from coordinator.rounds.machine import Phase
-from edge.summing import question_of
 from fieldvote.errors import UnavailableError
 from fieldvote.records import REQUESTS, DeviceId, Request, SurveyRequest, decode
+from fieldvote.summed_fields import question_of
 from fieldvote.sums import SummedRequest, UnmaskRequest
 from tests.coordinator.rounds.campaign import TASK, totals_of
 from tests.coordinator.summing.fleets import Secure, make_fleet
