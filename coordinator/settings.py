@@ -16,6 +16,7 @@ from coordinator.steering_settings import (
 )
 from coordinator.teaching_settings import TeachingSettings
 from fieldvote.errors import SettingsError
+from strategies.acquisition.sketches import SKETCH_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +217,9 @@ class CampaignSettings:
         surveyed_share: Share of the training devices surveyed in a round.
         labels_per_device: Labels a round may buy, per surveyed device.
         offers: Ranked offers a device may make in a round.
+        sketch_bits: Bits of an offer's sketch, a multiple of 8; 0 for as many as there may be.
+        seed_offers: Random items a device offers before there is a head; with "fleet" one of each
+            device is asked, typical and unlike the others'.
         random_share: Share of a round's labels picked at random; half of them only evaluate.
         price: Price of one answer, in the campaign's currency.
         learner: "summed" solves the head from sums; "averaged" averages local heads; "deep" trains
@@ -284,6 +288,8 @@ class CampaignSettings:
     robust: Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "groups"] = "mean"
     lying_share: float = 0.2
     groups: int = 3
+    sketch_bits: int = 0
+    seed_offers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a campaign that could never learn."""
@@ -291,6 +297,13 @@ class CampaignSettings:
             raise SettingsError(f"lying_share: expected 0 to below 0.5, got {self.lying_share}")
         if self.groups < 3:
             raise SettingsError(f"groups: expected 3 or more, got {self.groups}: two outvote none")
+        if self.sketch_bits % 8 or not 0 <= self.sketch_bits <= SKETCH_BITS:
+            raise SettingsError(
+                f"sketch_bits: expected a multiple of 8 of at most {SKETCH_BITS}, got"
+                f" {self.sketch_bits}"
+            )
+        if not 1 <= self.seed_offers <= 64:
+            raise SettingsError(f"seed_offers: expected 1 to 64, got {self.seed_offers}")
         if self.vote_exchanges < 0:
             raise SettingsError(f"vote_exchanges: expected 0 or more, got {self.vote_exchanges}")
         if self.strategy == "auto" and not self.random_share > 0:

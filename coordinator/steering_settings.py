@@ -113,10 +113,13 @@ class AllocationSettings:
         classes: Classes with a quota. What is missing of it is asked for among items that are
             predicted to be of the class.
         per_device: Least picks of each device's ranked offers.
+        per_device_most: Most picks of a device's ranked offers, in even shares of a round, and
+            rounded up; more only where the others offer too little. 0 for no limit.
     """
 
     classes: tuple[ClassShare, ...] = ()
     per_device: int = 0
+    per_device_most: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse to give away more than there is."""
@@ -126,6 +129,10 @@ class AllocationSettings:
             raise SettingsError("allocation.classes: expected each once, and shares of 1 in all")
         if self.per_device < 0:
             raise SettingsError(f"allocation.per_device: expected 0 or more, got {self.per_device}")
+        if self.per_device_most != 0 and not 1.0 <= self.per_device_most <= 1e6:
+            raise SettingsError(
+                f"allocation.per_device_most: expected 0, or 1 or more, got {self.per_device_most}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,39 @@ def make_offers(
     return (*made, *(_blank(bits, rng) for _ in range(blanks)))
 
 
+def make_marks(
+    shipped: NDArray[np.int64],
+    *,
+    ids: list[bytes],
+    probabilities: NDArray[np.float64],
+    features: NDArray[np.float64],
+    sketch_seed: int,
+    bits: int = SKETCH_BITS,
+) -> tuple[Offer, ...]:
+    """Return what seeds look like now that there is a head: what is like them need not be asked.
+
+    Args:
+        shipped: Positions of the seeds. Shape (n,).
+        ids: Every item's id by position.
+        probabilities: The head's view of every item. Shape (pool, k).
+        features: What a sketch is made of. Shape (pool, d).
+        sketch_seed: The fleet's secret projection.
+        bits: Length of a sketch.
+    """
+    sketches = sketch(features[shipped], bits=bits, seed=sketch_seed)
+    predicted = probabilities[shipped].argmax(axis=1)
+    return tuple(
+        Offer(
+            item=ids[position],
+            arm=ARM_SEED,
+            score=1,  # one that may be asked for has none
+            predicted=int(predicted[place]),
+            sketch=sketches[place].tobytes(),
+        )
+        for place, position in enumerate(shipped)
+    )
+
+
 def is_blank(offer: Offer) -> bool:
     """Return whether an offer stands for no item: a ranked one without a predicted class."""
     return offer.arm == ARM_CHOSEN and offer.predicted < 0

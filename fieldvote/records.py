@@ -93,6 +93,7 @@ class SurveyRequest:
         task: Digest of the task that is asked about; empty for whichever it is.
         watch: The head that new items are counted by; none where nobody watches.
         fresh: Only items that were counted in this round or later are ranked; 0 for all.
+        bits: Of an offer's sketch, at most what devices make them of; 0 for that.
     """
 
     round: int
@@ -104,6 +105,7 @@ class SurveyRequest:
     task: str = ""
     watch: HeadModel | None = field(default=None, metadata=LATER)
     fresh: int = field(default=0, metadata=LATER)
+    bits: int = field(default=0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

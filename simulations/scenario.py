@@ -56,6 +56,8 @@ class Scenario:
         labels_per_device: Labels a round may buy, per device online.
         strategy: Key of ACQUISITIONS, or "fleet".
         offers: Ranked offers a device may make in a round.
+        sketch_bits: Bits of an offer's sketch; 0 for as many as there may be.
+        seed_offers: Random items a device offers before there is a head.
         random_share: Share of a round's labels that is picked at random.
         price: Price of one answer.
         error_rate: How often an annotator slips, beyond what redaction hides.
@@ -115,6 +117,8 @@ class Scenario:
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     teaching: TeachingSettings = field(default_factory=TeachingSettings)
     cohort: CohortPolicy = field(default_factory=CohortPolicy)
+    sketch_bits: int = 0
+    seed_offers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what no rehearsal can do."""
@@ -211,6 +215,8 @@ class Scenario:
             teaching=self.teaching,
             deep=self.deep,
             recipes=self.recipes,
+            sketch_bits=self.sketch_bits,
+            seed_offers=self.seed_offers,
         )
 
 

@@ -68,4 +68,9 @@ def wishes_of(state: RoundState, settings: CampaignSettings) -> FleetWishes:
     {1: 0.5}
     """
     shares = {place: share for place, share in enumerate(state.aims) if share > 0}
-    return FleetWishes(class_shares=shares, per_device_floor=settings.allocation.per_device)
+    rule = settings.allocation
+    return FleetWishes(
+        class_shares=shares,
+        per_device_floor=rule.per_device,
+        per_device_most=rule.per_device_most,
+    )

@@ -13,6 +13,7 @@ from coordinator.rounds.events import (
     Event,
     Opened,
     Planned,
+    Recast,
     Resolved,
     Reverted,
     RoundKind,
@@ -60,6 +61,7 @@ class CampaignState:
         fates: What became of what the head before that one knew; empty where it was not counted.
         labels: How many labels were resolved.
         steering: Its watch over new items, what strategies have brought, when it ends.
+        vote_weight: What all votes together weigh, alone in here; empty while none was chosen.
     """
 
     rounds: Mapping[int, RoundState] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class CampaignState:
     labels: int = 0
     fates: tuple[int, ...] = ()
     steering: Steering = field(default_factory=Steering)
+    vote_weight: tuple[float, ...] = ()
 
     def next_serial(self, *, taken_back: bool = False) -> int:
         """Return the next place in the order of heads: even for a new one, odd for one before it.
@@ -140,6 +143,8 @@ def advance_campaign(campaign: CampaignState, event: Event) -> CampaignState:
             moved = replace(moved, labels=moved.labels + event.answers)
         case Evaluated():
             moved = replace(moved, judged=event.held_out, fates=event.fates)
+        case Recast(vote_weight=(_,)):
+            moved = replace(moved, vote_weight=event.vote_weight)
         case Reverted():
             moved = replace(moved, serial=max(moved.serial, event.serial))
         case _:
@@ -227,6 +232,7 @@ def load_campaign(snapshot: bytes) -> CampaignState:
         labels=flat.labels,
         fates=flat.fates,
         steering=flat.steering,
+        vote_weight=flat.vote_weight,
     )
 
 
@@ -276,3 +282,4 @@ class _Flat:
     labels: int
     fates: tuple[int, ...] = ()
     steering: Steering = field(default_factory=Steering)
+    vote_weight: tuple[float, ...] = ()

@@ -220,6 +220,7 @@ _EXCHANGES: dict[Phase, tuple[ExchangeName, Phase]] = {
     Phase.ROLLING_OUT: ("roll_out", Phase.ROLLING_OUT),
 }
 """Which exchange begins in a phase, and the phase it is waited for in."""
+_LOOKED_IN = (Phase.SURVEYING, Phase.SNAPSHOT)  # at new items: with votes, or noised and apart
 
 
 def advance(state: RoundState, event: Event) -> RoundState:
@@ -256,7 +257,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
             done = replace(exchange, open=False, came=event.came, sums=event.sums)
             legs = (*state.legs, event.sums) if event.sums else state.legs
             return replace(state, exchange=done, legs=legs)
-        case Watched() if phase is Phase.SURVEYING and closed and not state.looked:
+        case Watched() if phase in _LOOKED_IN and closed and not state.looked:
             return replace(state, looked=True)
         case Selected() if phase is Phase.SURVEYING and closed:
             return state.to(Phase.SELECTED, items=len(event.items))

@@ -51,7 +51,9 @@ class Parts:
     def __post_init__(self) -> None:
         """Leave votes out of training where only what people answered may teach."""
         if self.settings.teaching.verified_only or self.task.policy.teaching.verified_only:
-            object.__setattr__(self, "settings", replace(self.settings, vote_weight=0.0))
+            recipes = replace(self.settings.recipes, vote_weights=())
+            without = replace(self.settings, vote_weight=0.0, recipes=recipes)
+            object.__setattr__(self, "settings", without)
 
     def order(self, *, number: int, serial: int, model: HeadModel | None) -> bytes:
         """Return the request to serve a head, signed where keys are used."""

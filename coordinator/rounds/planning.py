@@ -11,7 +11,7 @@ from coordinator.rounds.allocation import aims_of
 from coordinator.rounds.batch import answer_seconds, in_time, seconds_per_answer
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.choosing import choose_strategy
-from coordinator.rounds.drift import layout_of, read_counts
+from coordinator.rounds.drift import layout_of, may_watch, read_counts
 from coordinator.rounds.events import Planned, RoundKind
 from coordinator.rounds.machine import Phase
 from coordinator.rounds.parts import Parts
@@ -161,6 +161,8 @@ class Planner:
         """
         drift = campaign.steering.drift
         if not self._parts.settings.drift.watch or not campaign.model:
+            return 0
+        if not may_watch(self._parts.task):
             return 0
         length, counts = layout_of(self._parts.task).length, drift.counts
         fits = not counts or len(read_counts(self._parts.store.artifact(counts))) == length

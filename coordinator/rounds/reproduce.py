@@ -45,7 +45,7 @@ from coordinator.rounds.keeping import Kept, kept_in
 from coordinator.rounds.learning import begin
 from coordinator.rounds.machine import RoundState
 from coordinator.rounds.private_sums import label_model_of_noised, next_leg
-from coordinator.rounds.recipes import recast_again
+from coordinator.rounds.recipe_choice import recast_again
 from coordinator.rounds.selection import grant, unpack_offers
 from coordinator.rounds.steering import strategy_of
 from coordinator.settings import CampaignSettings
@@ -253,7 +253,7 @@ def _agreement(
         noised = label_model_of_noised(task, kept, event.round - 1, told)
         rebuilt = sha256(write_parameters(noised)).hexdigest()[:12]
         return Rebuilt(step="label model", recorded=event.label_model[:12], rebuilt=rebuilt)
-    fit = fit_of(task, kept, settings)
+    fit = fit_of(task, kept, settings, event.round)
     sums = [read_sums(store.artifact(digest)).held_out for digest in legs]
     again = replay(fit, sums)
     rebuilt = "unfinished: an exchange is missing"

@@ -1,20 +1,23 @@
 """Choosing from offers over the whole fleet at once, under one budget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.rounds.asked import LABELED, is_mark
 from coordinator.settings import CampaignSettings
 from coordinator.store.rows import StoredOffer
 from fieldvote.codec import IntVector, decode, encode
 from fieldvote.errors import WireError
 from fieldvote.records import ARM_CHOSEN, DeviceId
 from fieldvote.rng import stream
-from strategies.acquisition import Offers, select_fleet
-from strategies.acquisition.fleet_limits import DUPLICATE_SHARE
+from strategies.acquisition.duplicates import NEVER_APART_SHARE, alike_bits
+from strategies.acquisition.fleet import select_fleet
+from strategies.acquisition.offers import Offers
+from strategies.acquisition.seeds import select_seeds
 
 FLEET = "fleet"
 
@@ -24,14 +27,29 @@ class FleetWishes:
     """What a choice over the fleet keeps to besides its budget.
 
     Attributes:
-        pending: Granted in earlier rounds and not answered yet, as they were offered.
+        pending: Granted in earlier rounds, as they were offered. Those that have their label by now
+            score LABELED, and only keep their likes from being asked.
         class_shares: Class to its least share of picks and pending items, by predicted class.
         per_device_floor: Least picks of the ranked offers of each device.
+        per_device_most: Most of them, in even shares; 0 for no limit.
     """
 
     pending: tuple[StoredOffer, ...] = ()
     class_shares: Mapping[int, float] = field(default_factory=dict)
     per_device_floor: int = 0
+    per_device_most: float = 0.0
+
+    def cap(self, budget: int, devices: int) -> int | None:
+        """Return how many picks of a device there may be; None for any number.
+
+        A round that is aimed at a class may find it on one device alone.
+
+        >>> FleetWishes(per_device_most=3.0).cap(10, 5)
+        6
+        """
+        if not self.per_device_most or self.class_shares:
+            return None
+        return max(ceil(self.per_device_most * budget / devices), self.per_device_floor)
 
 
 NO_WISHES = FleetWishes()
@@ -69,6 +87,7 @@ def choose(
     rng: np.random.Generator,
     number: int = 1,
     wishes: FleetWishes = NO_WISHES,
+    known: Sequence[StoredOffer] = (),
 ) -> list[StoredOffer]:
     """Return the offers to grant: the random arm first, then the best of the rest.
 
@@ -80,13 +99,15 @@ def choose(
         rng: Draws the random arm and starts the clusters.
         number: The round, which decides when the random arm gets one more.
         wishes: What "fleet" keeps to besides.
+        known: What devices have shipped before there was a head, as it looks now.
     """
     lots = [offer for offer in offers if offer.arm != ARM_CHOSEN]
     ranked = [offer for offer in offers if offer.arm == ARM_CHOSEN]
     # without a head nothing is ranked yet: the whole budget is drawn by lot
     wanted = random_count(budget, random_share, number) if ranked else budget
     drawn = sorted(rng.permutation(len(lots))[:wanted].tolist())
-    best = _best(ranked, strategy, budget - len(drawn), rng, wishes)
+    asked = [*known, *(lots[place] for place in drawn)]
+    best = _best(ranked, strategy, budget - len(drawn), rng, wishes, asked)
     return [lots[place] for place in drawn] + [ranked[place] for place in best]
 
 
@@ -106,20 +127,25 @@ def grant(
         settings: Name the strategy, the random share and the seed.
         number: The round.
         most: How many it may buy.
-        first: A first round takes every seed.
+        first: A first round takes every seed, or where devices offer several, one of each.
         wishes: What "fleet" keeps to besides.
     """
-    there = [offer for offer in offers if not is_blank(offer)]
-    if first:
+    there = [offer for offer in offers if not (is_blank(offer) or is_mark(offer))]
+    rng = stream(settings.seed, "select", number)
+    if first and (settings.seed_offers == 1 or settings.strategy != FLEET):
         return there[:most]
+    if first:
+        picks = select_seeds(_columns(there, sketch_bytes=0), most, rng)
+        return [there[place] for place in picks]
     return choose(
         there,
         strategy=settings.strategy,
         budget=most,
         random_share=settings.random_share,
-        rng=stream(settings.seed, "select", number),
+        rng=rng,
         number=number,
         wishes=wishes,
+        known=[offer for offer in offers if is_mark(offer)],
     )
 
 
@@ -129,6 +155,7 @@ def _best(
     budget: int,
     rng: np.random.Generator,
     wishes: FleetWishes,
+    asked: Sequence[StoredOffer],
 ) -> NDArray[np.int64]:
     """Return positions of the best offers."""
     if not offers or budget <= 0:
@@ -138,17 +165,34 @@ def _best(
         return np.argsort(-score, kind="stable")[:budget]
     pooled = _columns(offers, sketch_bytes=0)
     sketch_bytes = pooled.sketch.shape[1]
-    # sketches of another length say nothing of these
-    alike = [offer for offer in wishes.pending if len(offer.sketch) == sketch_bytes]
-    return select_fleet(
-        pooled,
-        budget,
-        rng,
-        duplicate_bits=int(DUPLICATE_SHARE * 8 * sketch_bytes),
-        class_shares=wishes.class_shares,
-        per_device_floor=wishes.per_device_floor,
-        pending=_columns(alike, sketch_bytes=sketch_bytes),
-    )
+    # sketches of another length, or of before there was a head, say nothing of these
+    alike = [
+        offer
+        for offer in (*wishes.pending, *(replace(each, score=LABELED) for each in asked))
+        if len(offer.sketch) == sketch_bytes and offer.predicted >= 0
+    ]
+    waiting = [offer for offer in alike if offer.score != LABELED]
+    done = [offer for offer in alike if offer.score == LABELED]
+    settled = _columns(done, sketch_bytes=sketch_bytes).sketch
+    bits = alike_bits(np.concatenate([pooled.sketch, settled]))
+    cap = wishes.cap(budget, len(np.unique(pooled.device)))
+    while True:
+        picks = select_fleet(
+            pooled,
+            budget,
+            rng,
+            per_device_cap=cap,
+            duplicate_bits=bits,
+            # where copies stand apart from all else, a chain of them is one
+            chained=bits > int(NEVER_APART_SHARE * 8 * sketch_bytes),
+            class_shares=wishes.class_shares,
+            per_device_floor=wishes.per_device_floor,
+            pending=_columns(waiting, sketch_bytes=sketch_bytes),
+            asked=settled,
+        )
+        if len(picks) == budget or cap is None or cap >= budget:
+            return picks
+        cap *= 2  # the others offer too little
 
 
 def _columns(offers: Sequence[StoredOffer], *, sketch_bytes: int) -> Offers:

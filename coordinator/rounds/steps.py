@@ -13,6 +13,7 @@ import numpy as np
 from coordinator.labels.consensus import disputed
 from coordinator.models.totals import model_to_start_from
 from coordinator.rounds.allocation import wishes_of
+from coordinator.rounds.asked import asked_before
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import after, is_over
 from coordinator.rounds.drift import DriftWatch
@@ -32,10 +33,9 @@ from coordinator.rounds.planning import (
 )
 from coordinator.rounds.question import Question, Rest
 from coordinator.rounds.recipes import summed_under
-from coordinator.rounds.selection import grant, pack_offers, random_offers
+from coordinator.rounds.selection import FLEET, grant, pack_offers, random_offers
 from coordinator.rounds.steering import strategy_of
 from coordinator.store.budget import Resource
-from coordinator.store.rows import StoredOffer
 from fieldvote.heads import HeadModel
 from fieldvote.records import (
     AnswersRequest,
@@ -65,18 +65,21 @@ class Steps:
         if state.exchange is not None and not state.exchange.open:
             self._select(state, campaign, len(state.exchange.came))
             return None
-        lots = 1 if state.first else self._random_offers(state)
+        strategy = strategy_of(state, self._settings)
+        seeds = self._settings.seed_offers if strategy == FLEET else 1
+        lots = seeds if state.first else self._random_offers(state)
         model = self._parts.shelf.get(campaign.model) if campaign.model else None
         request = SurveyRequest(
             round=state.number,
-            strategy=strategy_of(state, self._settings),
+            strategy=strategy,
             offers=0 if state.first else self._settings.offers,
             random_offers=lots,
             first=state.first,
             model=model,
             task=self._parts.task.digest,
-            watch=self._drift.head(state, campaign),
+            watch=self._drift.asked(state, campaign),
             fresh=self._drift.fresh(state, campaign),
+            bits=self._settings.sketch_bits,
         )
         blob = encode(request)
         pace = self._settings.pace
@@ -94,9 +97,9 @@ class Steps:
         )
 
     def _select(self, state: RoundState, campaign: CampaignState, replies: int) -> None:
-        """Choose from the offers that are in; a first round takes every seed."""
+        """Choose from the offers that are in; a first round takes seeds of every device."""
         offers = self._store.offers(state.number)
-        waiting = self._pending(state)
+        waiting = asked_before(self._store, self._settings, state.number)
         most = max(min(state.budget, affordable(self._settings, self._store)), 0)
         chosen = grant(
             offers,
@@ -113,7 +116,8 @@ class Steps:
         paid = len(items) * self._settings.labeling.most
         cost = len(items) * to_micro(self._settings.item_price)
         with self._store.transaction():
-            self._drift.look(state, campaign)
+            if not self._parts.task.policy.privacy.on:
+                self._drift.look(state, campaign)
             considered = self._store.keep_artifact(pack_offers(offers))
             pending = self._store.keep_artifact(pack_offers([*waiting])) if waiting else ""
             self._store.grant(state.number, items)
@@ -133,20 +137,6 @@ class Steps:
                     pending=pending,
                 )
             )
-
-    def _pending(self, state: RoundState) -> tuple[StoredOffer, ...]:
-        """Return what was granted in earlier rounds and has no label yet, as it was offered.
-
-        Sketches of before the inputs may have changed say nothing of those of now.
-        """
-        changed = max((n for n in self._settings.recipes.rounds if n < state.number), default=0)
-        found: list[StoredOffer] = []
-        for number in sorted(self._store.may_cost()):
-            if changed < number < state.number:
-                waits = {candidate.item for candidate in self._store.queue(number)}
-                granted = self._store.offers(number, granted=True)
-                found += [offer for offer in granted if offer.item in waits]
-        return tuple(found)
 
     def collect(self, state: RoundState, _: CampaignState) -> Rest | None:
         """Ask for the chosen items; then the people who label have them."""

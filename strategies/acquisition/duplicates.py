@@ -19,10 +19,57 @@ from strategies.acquisition.sketches import hamming
 
 ALIKE_SHARE = 19 / 128
 """Share of bits in which two sketches differ at most if the cosine of what they are of is 0.9."""
+NEVER_APART_SHARE = 2 / 64
+"""Share of bits in which sketches of near-duplicates differ at most, whatever they are of: some 6
+degrees."""
+_APART_SHARES = (22 / 128, 16 / 128, 12 / 128, 8 / 128)  # the widest that may be told apart first
+_MARGIN = 1.5  # what is not alike begins so many times farther off
+_MOST_BETWEEN = 0.05  # pairs in between, of those within
+_MOST_BY_CHANCE = 0.002  # or of all pairs: so few are no continuum
+_LEAST_PAIRS = 500  # fewer tell no gap from an accident
+_MOST_COMPARED = 1024  # sketches
 _BLOCK = 1 << 20  # pairs compared at a time
 _FLIPPED = 2  # more flipped bits of a part means more look-ups than they save
 _MOST_LOOKED_UP = 1_000  # per sketch; where more are found by their parts, parts tell too little
 _KEY_BITS = 60  # of a part, to fit a whole number
+
+
+def alike_bits(sketches: NDArray[np.uint8]) -> int:
+    """Return in how many bits near-duplicates among these differ at most, by where there is a gap.
+
+    Texts with a word changed are within 30 degrees and others are not; features of sensors are at
+    any angle, and those within 30 degrees are no duplicates. So a distance is taken only if hardly
+    any pairs are a little farther apart; where there is none such, or too little to tell, that of
+    NEVER_APART_SHARE.
+
+    Args:
+        sketches: What is to be told apart. Shape (n, b).
+
+    Raises:
+        ShapeError: sketches is not a matrix.
+        InputError: Not bytes.
+
+    >>> alike_bits(np.zeros((2, 16), dtype=np.uint8))
+    4
+    """
+    _check(sketches, 0)
+    bits = 8 * sketches.shape[1]
+    least = int(NEVER_APART_SHARE * bits)
+    # of very many, some at even steps: a share of pairs is wanted, not the pairs
+    some = sketches[:: -(-len(sketches) // _MOST_COMPARED) or 1]
+    pairs = len(some) * (len(some) - 1) // 2
+    if pairs < _LEAST_PAIRS or not bits:
+        return least
+    counts = np.zeros(bits + 1, dtype=np.int64)
+    for place in range(len(some) - 1):
+        counts += np.bincount(hamming(some[place + 1 :], some[place]), minlength=bits + 1)
+    within = np.cumsum(counts)
+    for share in _APART_SHARES:
+        near, far = int(share * bits), int(_MARGIN * share * bits)
+        between = within[far] - within[near]
+        if between <= max(_MOST_BETWEEN * within[near], _MOST_BY_CHANCE * pairs):
+            return near
+    return least
 
 
 def near_pairs(sketches: NDArray[np.uint8], most_bits: int) -> NDArray[np.int64]:

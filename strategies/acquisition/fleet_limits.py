@@ -12,10 +12,8 @@ from fieldvote.errors import InputError
 from strategies.acquisition.duplicates import duplicate_groups
 from strategies.acquisition.offers import Offers
 
-DUPLICATE_SHARE = 2 / 64
-"""Share of bits in which sketches of near-duplicates differ at most: about 6 degrees."""
 DUPLICATE_BITS = 2
-"""That share of 64 bits."""
+"""Bits in which sketches of near-duplicates differ at most where nobody says: 6 degrees of 64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +75,7 @@ def take(
     budget: int,
     limits: FleetLimits,
     pending: Offers,
+    known: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
     """Take offers in this order, within limits; what classes and devices must have goes first.
 
@@ -86,11 +85,12 @@ def take(
         budget: How many at most.
         limits: What is kept to.
         pending: Granted before and not answered yet.
+        known: Sketches of these and of all else that was asked. Shape (a, b).
 
     Returns:
         Distinct positions, in the order preferred.
     """
-    picks = _Picks(offers, min(budget, len(offers)), limits, pending)
+    picks = _Picks(offers, min(budget, len(offers)), limits, known)
     for name, count in limits.wanted(offers, budget, pending):
         picks.add(preferred[offers.predicted[preferred] == name], count)
     for turn in range(1, limits.per_device_floor + 1):
@@ -108,7 +108,9 @@ def take(
 class _Picks:
     """What is taken so far, and what may not be any more."""
 
-    def __init__(self, offers: Offers, most: int, limits: FleetLimits, pending: Offers) -> None:
+    def __init__(
+        self, offers: Offers, most: int, limits: FleetLimits, known: NDArray[np.uint8]
+    ) -> None:
         self.taken: list[int] = []
         self._most, self._cap = most, limits.per_device_cap
         self._device = offers.device
@@ -117,14 +119,14 @@ class _Picks:
         self._apart = limits.duplicate_bits if offers.sketch.shape[1] else None
         self._words = _words(offers.sketch)
         self._asked = np.concatenate(
-            [_words(pending.sketch), np.zeros((most, self._words.shape[1]), dtype=np.uint64)]
+            [_words(known), np.zeros((most, self._words.shape[1]), dtype=np.uint64)]
         )
-        self._count = len(pending)
+        self._count = len(known)
         self._barred = np.zeros(len(offers), dtype=bool)
         self._group = np.arange(0)
         self._groups_asked: set[int] = set()
         if limits.chained and self._apart is not None:
-            both = np.concatenate([offers.sketch, pending.sketch])
+            both = np.concatenate([offers.sketch, known])
             self._group = duplicate_groups(both, self._apart)
             self._groups_asked.update(self._group[len(offers) :].tolist())
 

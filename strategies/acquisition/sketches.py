@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fieldvote.errors import InputError, ShapeError
 from fieldvote.rng import stream
 
-SKETCH_BITS = 64
+SKETCH_BITS = 128
 """Bits of an offer's sketch. A multiple of 8; every device of a fleet must use the same number."""
 
 

@@ -20,10 +20,12 @@ from fieldvote.records import (
     CollectReply,
     CollectRequest,
     HelloRequest,
+    SurveyReply,
     SurveyRequest,
     decode,
     encode,
 )
+from strategies.acquisition.sketches import SKETCH_BITS
 from strategies.labeling import LabelModel, VoteSummary
 from tests.doubles.agents import build_device, gradient_request
 from tests.doubles.machines import (
@@ -108,6 +110,8 @@ def test_a_head_that_does_not_fit_is_refused_and_changes_nothing(what: str) -> N
         (survey_request(strategy="margn"), "did you mean 'margin'"),
         (survey_request(offers=-1), "0 or more"),
         (survey_request(random_offers=-1), "0 or more"),
+        (replace(survey_request(), bits=-8), "multiple of 8"),
+        (replace(survey_request(), bits=SKETCH_BITS + 8), f"{SKETCH_BITS} at most"),
         (gradient_request(MODEL, vote_weight=0.5, label_model=[1.0]), "at least 3"),
         (gradient_request(MODEL, vote_weight=0.5, label_model=[-1.0] * 40), "sizes|starts with"),
         (gradient_request(MODEL, vote_weight=1e9, label_model=label_model_of(DEVICE)), "weight"),
@@ -123,6 +127,12 @@ def test_a_request_out_of_bounds_is_refused_and_changes_nothing(
     with pytest.raises(InputError, match=said):
         device.ask(request_)
     assert device.state() == before
+
+
+@pytest.mark.parametrize(("asked", "made"), [(0, SKETCH_BITS), (8, 8), (64, 64)])
+def test_sketches_are_as_short_as_a_campaign_wants_them(asked: int, made: int) -> None:
+    reply = device_of().ask(replace(survey_request(), bits=asked))
+    assert {8 * len(offer.sketch) for offer in decode(reply, SurveyReply).offers} == {made}
 
 
 def test_a_label_model_of_other_classes_is_refused() -> None:

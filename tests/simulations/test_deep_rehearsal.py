@@ -22,6 +22,7 @@ DEEP = {
     "exchanges": 3,
     "epochs": 4,
     "rounds": 2,
+    "labels_per_device": 2,
     "online_share": 1.0,
     "network": NetworkSettings(hidden=(8,), gate="embedding"),
     "deep": DeepSettings(batch=8, rate=0.2, server_optimizer="adam", server_rate=0.1),

@@ -1,5 +1,7 @@
 """Quotas: what is missing is asked for, together never more than all, of classes there are."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,12 +44,17 @@ def test_shares_are_never_more_than_all_and_reach_the_quota_where_they_can(
 
 
 def test_a_class_that_is_missing_is_asked_for_until_its_quota_is_reached() -> None:
-    campaign = Campaign(settings_with(allocation=HIGH, exchanges=2, labels_per_device=3))
+    rules = settings_with(allocation=HIGH, exchanges=2, labels_per_device=3, sketch_bits=64)
+    campaign = Campaign(replace(rules, seed_offers=3))
     campaign.run(3)
+    assert len(campaign.store.offers(1)) == 9
+    granted = campaign.store.offers(1, granted=True)
+    assert sorted(offer.device for offer in granted) == list(campaign.events(Planned)[0].devices)
+    assert {8 * len(offer.sketch) for offer in campaign.store.offers(3)} == {64}
     aims = [event.aims for event in campaign.events(Planned)]
     assert aims[0] == ()  # without a head nothing is predicted
     assert all(each[1] > 0 for each in aims[1:])
-    for number in (2, 3):
+    for number in (1, 2, 3):
         made = reproduce(
             campaign.store,
             campaign.parts.task,

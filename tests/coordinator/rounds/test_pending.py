@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 
+from coordinator.rounds.asked import LABELED
 from coordinator.rounds.events import Event, Selected
 from coordinator.rounds.reproduce import reproduce
 from coordinator.rounds.selection import unpack_offers
@@ -17,10 +18,13 @@ def test_a_round_chosen_while_another_waits_for_people_keeps_what_was_pending() 
         made.answer()
         made.turn()  # two rounds are over, two others wait for people
         selected = made.events(Selected)
-        assert [bool(event.pending) for event in selected] == [False, True, False, True]
-        waited = {offer.item.hex() for offer in unpack_offers(kept(made, selected[3]))}
+        assert [bool(event.pending) for event in selected] == [False, True, True, True]
+        remembered = unpack_offers(kept(made, selected[3]))
+        waited = {offer.item.hex() for offer in remembered if offer.score != LABELED}
         assert waited == set(selected[2].items)
         assert not waited & set(selected[3].items)
+        seeds = {offer.item.hex() for offer in remembered if offer.score == LABELED}
+        assert seeds <= {item for event in selected[:2] for item in event.items}
 
 
 def kept(made: ByHand, event: Selected) -> bytes:

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from fieldvote.errors import InputError, ShapeError
 from strategies.acquisition import hamming, sketch
-from strategies.acquisition.duplicates import ALIKE_SHARE, duplicate_groups, near_pairs
+from strategies.acquisition.duplicates import (
+    ALIKE_SHARE,
+    alike_bits,
+    duplicate_groups,
+    near_pairs,
+)
 
 FOLDER = os.environ.get("FIELDVOTE_DATA")
 
@@ -158,3 +163,21 @@ def test_messages_that_are_alike_are_found_on_other_devices_without_their_conten
     # one projection alone strays by .005 and .012 from these, which are .993 and .964
     assert right / (len(alike_by_content) * len(seeds)) >= 0.99
     assert right / found >= 0.95
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_copies_are_told_apart_where_there_is_a_gap_and_nowhere_else(size: int) -> None:
+    rng = np.random.default_rng(2)
+    copies = alike(rng, 120, size, kinds=40, flipped=0.04)
+    assert alike_bits(copies) == int(22 / 128 * 8 * size)
+    # a walk in small steps: neighbours are at any distance, and none of them is a copy
+    steps = np.packbits(rng.random((120, 8 * size)) < 0.04, axis=1)
+    assert alike_bits(np.bitwise_xor.accumulate(steps, axis=0)) == size // 4
+    assert alike_bits(copies[:20]) == size // 4, "too few to tell"
+    assert alike_bits(np.repeat(copies[:1], 200, axis=0)) == int(22 / 128 * 8 * size)
+    assert alike_bits(copies[:0]) == size // 4
+
+
+def test_of_very_many_sketches_some_are_compared_and_the_distance_is_the_same() -> None:
+    copies = alike(np.random.default_rng(1), 5000, 16, kinds=300, flipped=0.04)
+    assert alike_bits(copies) == alike_bits(copies[:1000]) == 22

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fieldvote.errors import InputError, ShapeError
-from strategies.acquisition import Offers, hamming, select_fleet, sketch
+from strategies.acquisition import hamming, sketch
 from strategies.acquisition.clustering import weighted_kmeans
+from strategies.acquisition.fleet import select_fleet
+from strategies.acquisition.offers import Offers
 
 
 def offered(
@@ -87,9 +89,19 @@ def test_each_group_of_alike_items_is_asked_once_before_any_is_asked_twice() -> 
     for seed in range(5):
         chosen = picked(offers, 8, seed, prefilter=20)
         assert len(set(group[chosen])) >= 7
-        for position in chosen[:1]:
-            members = np.flatnonzero(group == group[position])
-            assert offers.score[position] == offers.score[members].max()
+
+
+def test_an_outlier_does_not_stand_for_its_group_and_an_uncertain_middle_does() -> None:
+    rng = np.random.default_rng(4)
+    groups = rng.integers(0, 256, (2, 16), dtype=np.uint8)
+    sketches = np.repeat(groups, 6, axis=0)
+    # the last of each group is the most uncertain by a little, and far from all others
+    sketches[[5, 11], :4] ^= 0xFF
+    score = np.array([900.0, 890, 880, 870, 860, 910] * 2)
+    offers = Offers(
+        device=np.arange(12), score=score, predicted=np.zeros(12, dtype=np.int64), sketch=sketches
+    )
+    assert sorted(picked(offers, 2, duplicate_bits=None, prefilter=6)) == [0, 6]
 
 
 def test_with_no_more_offers_than_budget_all_are_taken_by_score() -> None:
@@ -123,6 +135,28 @@ def test_a_near_duplicate_on_another_device_is_dropped() -> None:
     )
     assert picked(twice, 3, duplicate_bits=2) == [0, 2]
     assert picked(twice, 3, duplicate_bits=1) == [0, 1, 2]
+
+
+def test_what_looks_like_something_labeled_is_not_asked_and_nothing_else_changes() -> None:
+    offers = offered(np.random.default_rng(1), 30)
+    best = picked(offers, 1)[0]
+    near = offers.sketch[best].copy()
+    near[0] ^= 0b1
+    after = select_fleet(offers, 29, np.random.default_rng(0), asked=near[None])
+    assert sorted([best, *after.tolist()]) == list(range(30))
+    nothing = np.empty((0, 8), dtype=np.uint8)
+    plain = select_fleet(offers, 9, np.random.default_rng(0), asked=nothing).tolist()
+    assert plain == picked(offers, 9)
+    # one version of a chain was labeled: the others are not asked, link by link
+    chain = np.zeros((4, 8), dtype=np.uint8)
+    chain[1:, 0] = [0b11, 0b1111, 0b111111]
+    links = Offers(device=np.arange(3), score=np.ones(3), predicted=np.arange(3), sketch=chain[1:])
+    chained = {"duplicate_bits": 2, "asked": chain[:1]}
+    rng = np.random.default_rng(0)
+    assert select_fleet(links, 3, rng, chained=True, **chained).tolist() == []
+    assert select_fleet(links, 3, rng, **chained).tolist() == [1]
+    with pytest.raises(ShapeError, match="asked"):
+        select_fleet(offers, 3, rng, asked=np.zeros((1, 16), dtype=np.uint8))
 
 
 def test_offers_without_sketches_go_by_score() -> None:

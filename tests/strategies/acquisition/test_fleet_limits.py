@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldvote.errors import InputError, ShapeError
-from strategies.acquisition import Offers, hamming, select_fleet, sketch
+from strategies.acquisition import hamming, sketch
 from strategies.acquisition.duplicates import duplicate_groups
+from strategies.acquisition.fleet import select_fleet
 from strategies.acquisition.fleet_limits import FleetLimits, take
-from strategies.acquisition.offers import aged
+from strategies.acquisition.offers import Offers, aged
 from tests.strategies.acquisition.test_fleet import offered
 
 
@@ -94,7 +95,14 @@ def test_what_is_taken_is_what_looking_at_everything_takes(
     )
     order = rng.permutation(items)
     # an order may name an offer twice
-    taken = take(np.concatenate([order[: items // 2], order]), offers, budget, limits, pending)
+    taken = take(
+        np.concatenate([order[: items // 2], order]),
+        offers,
+        budget,
+        limits,
+        pending,
+        pending.sketch,
+    )
     assert taken.tolist() == by_hand(order.tolist(), offers, budget, limits, pending)
 
 
