@@ -1,12 +1,13 @@
 """What a device holds while it answers: its pool's items, scored and voted on once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts
-from edge.items import items_of, model_inputs
+from edge.items import items_of
+from edge.learning.kept_lessons import KeptLessons
 from edge.learning.learner import Learner
 from edge.learning.views import SecondViews
 from edge.selection import for_evaluation
@@ -28,6 +29,7 @@ class Holdings:
         views: Their second views.
         votes: Of the functions, -1 abstains. Shape (n, m). They stay on the device.
         voted: Which items have any. Shape (n,).
+        lessons: What they last taught.
     """
 
     parts: AgentParts
@@ -38,6 +40,7 @@ class Holdings:
     views: SecondViews
     votes: NDArray[np.int8]
     voted: NDArray[np.bool_]
+    lessons: KeptLessons = field(default_factory=KeptLessons)
 
     @classmethod
     def of(cls, parts: AgentParts) -> "Holdings":
@@ -51,7 +54,7 @@ class Holdings:
         if not payloads:
             raise InputError("the pool is empty: add items before the agent takes part")
         classes = len(parts.task.classes)
-        seen = model_inputs(payloads, parts.task.input)
+        seen = parts.model_inputs(payloads, parts.task.input)
         scores = parts.scorer.score(seen)
         if scores.probabilities.shape[1] != classes:
             raise ShapeError("probabilities", scores.probabilities.shape, ("n", classes))
@@ -89,7 +92,7 @@ class Holdings:
         payloads, ids = parts.pool.payloads(start), parts.pool.ids()
         if not payloads:
             return self
-        seen = model_inputs(payloads, parts.task.input)
+        seen = parts.model_inputs(payloads, parts.task.input)
         scores = parts.scorer.score(seen)
         if scores.probabilities.shape[1] != self.classes:
             raise ShapeError("probabilities", scores.probabilities.shape, ("n", self.classes))

@@ -28,14 +28,17 @@ from fieldvote.traces import (
 )
 from strategies.aggregation.fixed_point import LOSS_FRACTION, LOSS_LIMIT_NATS, softmax
 from strategies.aggregation.head import Head, logits
-from strategies.governance import Direction, InfluenceSums, RetentionCounts, Source
+from strategies.governance import Source
 from strategies.governance.fisher import head_fisher
 from strategies.governance.influence import (
+    Direction,
+    InfluenceSums,
     TaughtItems,
     answer_influence,
     class_gradients,
     function_influence,
 )
+from strategies.governance.retention import RetentionCounts
 from strategies.governance.what_if import curvature_product
 from strategies.labeling import LabelModel
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge.holdings import Holdings
+from edge.learning.kept_lessons import said
 from edge.learning.lessons import Beliefs, Known, Taught, soft_labels, what_teaches
 from fieldvote.codec import FloatVector
 from fieldvote.errors import InputError
@@ -43,8 +44,12 @@ def taught_here(held: Holdings, sent: Sent) -> Taught:
     Raises:
         InputError, ShapeError: what was sent is about other functions or classes, or no rule.
     """
-    beliefs = _beliefs(held, sent)
-    return what_teaches(_known(held, ranked=len(beliefs.rule.thresholds) > 0), beliefs)
+
+    def work_out() -> Taught:
+        beliefs = _beliefs(held, sent)
+        return what_teaches(_known(held, ranked=len(beliefs.rule.thresholds) > 0), beliefs)
+
+    return held.lessons.of((held.parts.pool.columns.edition, said(sent)), work_out)
 
 
 def confidences(held: Holdings, sent: Sent) -> ConfidenceCounts:

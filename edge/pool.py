@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.locked import LOCKED, Locker
+from edge.pool_columns import KeptColumns
 from edge.pool_schema import SCHEMAS
 from fieldvote.errors import InputError, SealError, StoreError
 from fieldvote.rights import Rights
@@ -49,6 +50,7 @@ class Pool:
             InputError: the key is not where it should be.
         """
         self.locker = Locker()
+        self.columns = KeptColumns(self.rows, shared=path is not None)
         self._secret: bytes | str | None = None
         with _storing():
             if path is not None:
@@ -156,11 +158,12 @@ class Pool:
             # on a full disk SQLite may have ended the transaction itself
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            self.columns.changed()
             raise
 
     def __len__(self) -> int:
         """Return how many items there are."""
-        return int(self.rows("SELECT count(*) FROM item")[0][0])
+        return self.columns.count()
 
     def add(
         self,
@@ -201,6 +204,8 @@ class Pool:
                 )
             except sqlite3.IntegrityError as err:
                 raise InputError("an item with this id is in the pool already") from err
+            finally:
+                self.columns.changed()
 
     def ids(self) -> list[bytes]:
         """Return every id by position."""
@@ -231,12 +236,9 @@ class Pool:
     def column(self, name: str) -> NDArray[np.int64]:
         """Return gold, arm, answer, answered_in, summed, anchored or rights; -1 if unknown.
 
-        By position. Shape (n,).
+        By position, and not to be written to. Shape (n,).
         """
-        if name not in {"gold", "arm", "answer", "answered_in", "summed", "anchored", "rights"}:
-            raise InputError(f"no column {name}")
-        query = f"SELECT coalesce({name}, -1) FROM item ORDER BY position"  # noqa: S608  # checked
-        return np.array([row[0] for row in self.rows(query)], dtype=np.int64)
+        return self.columns.get(name)
 
     def mark_shipped(self, position: int, arm: int) -> None:
         """Remember that this item was shipped, and why."""
@@ -257,8 +259,8 @@ class Pool:
     def remember(self, request: bytes, reply: bytes) -> None:
         """Journal the reply to a request; the oldest are forgotten."""
         (locked,) = self.locker.seal("journal", "reply", [(request, reply)])
-        self.update("INSERT INTO journal VALUES (?, ?)", [(request, locked)])
-        self.update(
+        self._write("INSERT INTO journal VALUES (?, ?)", [(request, locked)])
+        self._write(
             "DELETE FROM journal WHERE rowid <= (SELECT max(rowid) FROM journal) - ?",
             [(_JOURNAL_LENGTH,)],
         )
@@ -270,7 +272,7 @@ class Pool:
 
     def keep_note(self, name: str, value: bytes) -> None:
         """Keep a small value under this name."""
-        self.update("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
+        self._write("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, value)])
 
     def window(self, sender: bytes, epoch: bytes) -> bytes | None:
         """Return what was seen of a sender's envelopes, None for nothing."""
@@ -280,7 +282,7 @@ class Pool:
 
     def keep_window(self, sender: bytes, epoch: bytes, window: bytes) -> None:
         """Keep what was seen of a sender's envelopes."""
-        self.update("INSERT OR REPLACE INTO replay VALUES (?, ?, ?)", [(sender, epoch, window)])
+        self._write("INSERT OR REPLACE INTO replay VALUES (?, ?, ?)", [(sender, epoch, window)])
 
     def purge(self) -> int:
         """Delete every item and every answer; what was given away stays on the ledger.
@@ -314,6 +316,13 @@ class Pool:
 
     def update(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Run a statement for each of these rows, all or none."""
+        try:
+            self._write(statement, rows)
+        finally:
+            self.columns.changed()
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run a statement that changes no item for each of these rows, all or none."""
         with self.changing(), _storing():
             self._db.executemany(statement, rows)
 
@@ -321,7 +330,9 @@ class Pool:
 
     def append(self, entry: bytes) -> None:
         """Write one ledger entry down."""
-        self.update("INSERT INTO ledger (entry) VALUES (?)", [(entry,)])
+        with _storing():
+            # one statement is a transaction of its own where there is none
+            self._db.execute("INSERT INTO ledger (entry) VALUES (?)", (entry,))
 
     def entries(self) -> Iterator[bytes]:
         """Yield every ledger entry, oldest first."""

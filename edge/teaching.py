@@ -19,7 +19,7 @@ from fieldvote.heads import (
 from fieldvote.records import ARM_RANDOM
 from fieldvote.teaching import ABOUT_LESSONS
 from strategies.evaluation import confusion
-from strategies.labeling import LabelModel, VoteQuestion
+from strategies.labeling import LabelModel
 
 
 def gradient(held: Holdings, message: GradientRequest) -> GradientReply:
@@ -53,6 +53,8 @@ def gradient(held: Holdings, message: GradientRequest) -> GradientReply:
 
 def tell_of_votes(held: Holdings, message: VotesRequest) -> VotesReply:
     """Return what the votes say under a label model; answers count only if drawn by lot."""
+    from strategies.labeling.exchanges import VoteQuestion  # no device begins with this
+
     held.check_task(message.task, earlier=False)
     if message.about in ABOUT_LESSONS:
         return VotesReply(round=message.round, step=message.step, sums=_of_lessons(held, message))
@@ -88,6 +90,6 @@ def _of_lessons(held: Holdings, message: VotesRequest) -> IntVector:
 def evaluate(held: Holdings, message: EvaluateRequest) -> EvaluateReply:
     """Return confusion counts over items that never train."""
     places, truth = held.judged
-    predicted = held.learner.probabilities(message.model)[places].argmax(axis=1)
+    predicted = held.learner.probabilities(message.model, places).argmax(axis=1)
     counts = confusion(truth, predicted, held.classes)
     return EvaluateReply(round=message.round, confusion=counts.ravel())

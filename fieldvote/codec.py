@@ -120,7 +120,7 @@ def kind_number(blob: bytes) -> int:
 
 def field_sizes(record: object) -> dict[str, int]:
     """Return how many bytes each field takes inside the message."""
-    names = [name for name, _ in _plan(type(record))]
+    names = [name for name, *_ in _plan(type(record), "")]
     parts = _pack_fields(record)
     return {
         name: len(msgpack.packb(part, use_bin_type=True))
@@ -135,7 +135,7 @@ def _numbers(kinds: tuple[tuple[int, type], ...]) -> dict[type, int]:
 
 def _pack_fields(record: object) -> list[object]:
     """Return the fields of a record as msgpack knows them; the last may be left out."""
-    values = [getattr(record, name) for name, _ in _plan(type(record))]
+    values = [getattr(record, name) for name, *_ in _plan(type(record), "")]
     for _ in range(_later(type(record))):
         if _says_something(values[-1]):
             break
@@ -162,7 +162,10 @@ def _pack_array(array: NDArray[Any]) -> bytes:
         raise InternalError(f"an array of {array.dtype} with {array.ndim} axes cannot travel")
     width = _width(array)
     raw = np.ascontiguousarray(array, dtype="<i8").view(np.uint8).reshape(-1, 8)
-    return bytes([width]) + raw[:, :width].tobytes()
+    low = np.empty((len(raw), width), dtype=np.uint8)
+    for place in range(width):  # few long copies; NumPy would make many short ones
+        low[:, place] = raw[:, place]
+    return bytes([width]) + low.tobytes()
 
 
 def _width(array: NDArray[np.int64]) -> int:
@@ -176,7 +179,7 @@ def _width(array: NDArray[np.int64]) -> int:
 
 def _build(record: type[Record], parts: Sequence[object], where: str) -> Record:
     """Check every part against the record's annotations, then construct it."""
-    plan = _plan(record)
+    plan = _plan(record, where)
     least = len(plan) - _later(record)
     if not least <= len(parts) <= len(plan):
         raise WireError(f"{where} has {len(parts)} fields, expected {len(plan)}")
@@ -184,25 +187,30 @@ def _build(record: type[Record], parts: Sequence[object], where: str) -> Record:
         # one writing, one meaning: else a digest of the message were not that of what it means
         raise WireError(f"{where}.{plan[len(parts) - 1][0]} is written and says nothing")
     plan = plan[: len(parts)]
-    values = {
-        name: check(part, f"{where}.{name}")
-        for (name, check), part in zip(plan, parts, strict=True)
-    }
-    return record(**values)
+    return record(
+        **{name: check(part, at) for (name, check, at), part in zip(plan, parts, strict=True)}
+    )
 
 
-_PLANS: dict[type[object], tuple[tuple[str, _Check], ...]] = {}
+_Plan: TypeAlias = tuple[tuple[str, _Check, str], ...]
+_PLANS: dict[tuple[type[object], str], _Plan] = {}
 
 
-def _plan(record: type[object]) -> tuple[tuple[str, _Check], ...]:
-    """Return field names and their checks, in order; worked out once per record type."""
-    plan = _PLANS.get(record)
+def _plan(record: type[object], where: str) -> _Plan:
+    """Return names of fields, their checks and what errors call them, in order.
+
+    Worked out once for each place a record type has in others: annotations, no bytes, say which.
+    """
+    plan = _PLANS.get((record, where))
     if plan is None:
         if not is_dataclass(record):
             raise InternalError(f"{record.__name__} is no record")
         hints = get_type_hints(record)
-        plan = tuple((field.name, _checker(hints[field.name])) for field in fields(record))
-        _PLANS[record] = plan
+        plan = tuple(
+            (each.name, _checker(hints[each.name]), f"{where}.{each.name}")
+            for each in fields(record)
+        )
+        _PLANS[record, where] = plan
     return plan
 
 
@@ -281,10 +289,11 @@ def _int_vector(value: object, where: str) -> NDArray[np.int64]:
     if (len(value) - 1) % width:
         raise WireError(f"{where} is cut short: {len(value) - 1} bytes of width {width}")
     low = np.frombuffer(value, dtype=np.uint8, offset=1).reshape(-1, width)
-    full = np.empty((len(low), 8), dtype=np.uint8)
-    full[:, :width] = low
-    full[:, width:] = np.where(low[:, -1:] >= 128, 255, 0)
-    return full.view("<i8").reshape(-1).astype(np.int64)
+    full = np.zeros((len(low), 8), dtype=np.uint8)
+    # to the upper end, byte by byte: few long copies, and the shift back brings the sign along
+    for place in range(width):
+        full[:, 8 - width + place] = low[:, place]
+    return full.view("<i8").reshape(-1).astype(np.int64, copy=False) >> 8 * (8 - width)
 
 
 def _float_vector(value: object, where: str) -> NDArray[np.float64]:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.agent import Agent, AgentParts
-from edge.summing import question_of
 from fieldvote.errors import InputError
 from fieldvote.heads import EvaluateRequest
 from fieldvote.records import REQUESTS, SurveyRequest, decode
 from fieldvote.rng import stream
+from fieldvote.summed_fields import question_of
 from simulations.dataset import Dataset
 
 _SECOND = 2  # the first round is over what is there at the start
@@ -129,9 +129,10 @@ class ArrivingAgent(Agent):
             WireError: the bytes are no request.
             RefusalError: the policy or the ledger says no.
         """
-        asked = question_of(decode(request, *REQUESTS))
-        if isinstance(asked, SurveyRequest | EvaluateRequest):
-            self._receive(asked.round)
+        if len(self._pool) < len(self._supply.ids):
+            asked = question_of(decode(request, *REQUESTS))
+            if isinstance(asked, SurveyRequest | EvaluateRequest):
+                self._receive(asked.round)
         return super().handle(request)
 
     def _receive(self, number: int) -> None:

@@ -98,6 +98,7 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
             evaluates=evaluates,
             rng=lambda purpose, round_number: stream(seed, purpose, number, round_number),
             clock_s=lambda: 0.0,
+            model_inputs=shared.model_inputs,
             secure=SecureMeans(
                 signer=signer,
                 directory=lambda: directory_of(seed, population.dataset.devices),

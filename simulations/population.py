@@ -4,7 +4,7 @@ It follows from a scenario and a seed alone, so that every process of an engine 
 makes the same one for itself.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from privacy.pii import Redactor, Vocabulary
 from simulations.arrivals import Supply, arrival_rounds, shifted
 from simulations.dataset import Dataset, fill_missing, training_medians
 from simulations.datasets import DATASETS, load_dataset, load_npz
+from simulations.known_inputs import KnownInputs
 from simulations.partition import hold_out, sample_devices
 from simulations.scenario import Scenario
 from simulations.tasks import build_task
@@ -39,6 +40,7 @@ class Shared:
         functions: Its labeling functions, compiled once.
         redactor: Its redaction.
         vocabulary: The words that may leave.
+        model_inputs: What its model is fed, kept for texts that come again.
     """
 
     task: Task
@@ -46,6 +48,7 @@ class Shared:
     functions: CompiledFunctions
     redactor: Redactor
     vocabulary: Vocabulary
+    model_inputs: KnownInputs = field(default_factory=KnownInputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,8 @@ class RowReader:
         rows = fill_missing(rows, self._medians)
         spread = rows.std(axis=0)
         self._scale = np.where(spread > 0, spread, 1.0)
-        self._rows = rows / self._scale
+        # column by column, as picking columns makes it: sums of distances keep their last bit
+        self._rows = np.asfortranarray(rows / self._scale)
 
     def read(self, contents: Sequence[str | MaskedFields]) -> NDArray[np.int64]:
         """Return the majority class of the nearest training rows of each. Shape (n,).
@@ -150,7 +151,8 @@ class RowReader:
             raise InputError("a reader of rows was shown something other than the kept fields")
         values = np.array([_number(value) for _, value in content])
         known = ~np.isnan(values)
-        away = self._rows[:, known] - values[known] / self._scale[known]
+        rows = self._rows if known.all() else self._rows[:, known]
+        away = rows - values[known] / self._scale[known]
         distance = np.einsum("nd,nd->n", away, away)
         return int(np.bincount(self._labels[distance == distance.min()]).argmax())
 

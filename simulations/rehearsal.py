@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.items import items_of, model_inputs
+from edge.items import items_of
 from fieldvote.errors import InputError, nearest
 from fieldvote.portions import PORTION_KINDS
 from fieldvote.records import MaskedItem
@@ -180,7 +180,7 @@ def _stage(population: Population) -> _Stage:
     dataset, shared = population.dataset, population.shared
     fields = shared.task.input
     payloads = payloads_of(dataset, np.arange(len(dataset.labels)))
-    seen = model_inputs(payloads, fields)
+    seen = shared.model_inputs(payloads, fields)
     scores = shared.scorer.score(seen)
     votes = shared.functions.vote(items_of(payloads, fields, scores.probabilities.astype(float)))
     metric = choose_metric(dataset.labels, len(dataset.classes), text=dataset.texts is not None)

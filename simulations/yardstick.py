@@ -74,13 +74,14 @@ def own_ceiling_metric(
     moments = Moments.from_embeddings(everything.embeddings[trains].astype(np.float64))
     model = first_model(moments, settings, classes=everything.classes, seed=seed)
     inputs = _inputs(everything, model)
+    ours = inputs[trains]
     targets = np.eye(everything.classes)[everything.labels[trains]]
     weight = np.ones(int(trains.sum()))
 
     def answer(leg: Leg) -> NDArray[np.int64]:
-        return gradient_sums(inputs[trains], targets, weight, head_of(leg.model)).to_vector()
+        return gradient_sums(ours, targets, weight, head_of(leg.model)).to_vector()
 
-    sums = head_sums(inputs[trains], weight, seed=model.seed)
+    sums = head_sums(ours, weight, seed=model.seed)
     solver = solve(model, sums, l2=l2, exchanges=_CEILING_EXCHANGES, tolerance=1e-3)
     trained = converse(solver, answer)
     predicted = predict(inputs[~trains], head_of(trained.model)).argmax(axis=1)

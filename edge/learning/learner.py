@@ -81,12 +81,22 @@ class Learner:
             seen=fed,
         )
 
-    def probabilities(self, model: HeadModel) -> NDArray[np.float64]:
-        """Return what the head, or the network it stands for, says of every item. Shape (n, k)."""
+    def probabilities(
+        self, model: HeadModel, places: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return what the head, or the network it stands for, says of items. Shape (n, k).
+
+        Args:
+            model: What is asked.
+            places: Positions of the items that matter; every item if not given.
+        """
         if len(model.deep):
             network, seen = self.network
-            return network.probabilities(model.deep, seen)
-        return predict(self._inputs_for(model), self._head_of(model))
+            # all of them: what a network says of an item depends in its last bits on the batch
+            said = network.probabilities(model.deep, seen)
+            return said if places is None else said[places]
+        inputs = self._inputs_for(model)
+        return predict(inputs if places is None else inputs[places], self._head_of(model))
 
     @property
     def network(self) -> tuple[Network, NDArray[np.float32]]:
@@ -159,9 +169,9 @@ class Learner:
 
     def _inputs_for(self, model: HeadModel) -> NDArray[np.float64]:
         """Return the head's inputs for every item, made anew when the representation changes."""
-        representation = representation_of(model)
         key = representation_key(model)
         if key != self._of:
+            representation = representation_of(model)
             centre = representation.centre(self.embeddings)
             self._inputs = representation.inputs(self.embeddings, centre)
             self._of = key
@@ -189,4 +199,5 @@ _REPRESENTATION = tuple(field.name for field in fields(Representation))
 
 def representation_key(model: HeadModel) -> bytes:
     """Return bytes that differ where the representations do."""
-    return b"".join(np.asarray(getattr(model, name)).tobytes() for name in _REPRESENTATION)
+    parts = [np.asarray(getattr(model, name)).tobytes() for name in _REPRESENTATION]
+    return len(model.mean).to_bytes(4, "big") + b"".join(parts)

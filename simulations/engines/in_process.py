@@ -5,10 +5,10 @@ so no object is shared and every byte is counted. A tap sees what crosses upward
 the wire would.
 
 Flower's Message reads who it is from ``TaskIdentity``, which no public call sets outside a running
-SuperLink; that one private name is used here and nowhere else.
+SuperLink, and only ``_get_computed_object_ids`` keeps Flower from serialising a part again for each
+look at its name; these private names are used here and nowhere else.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -18,7 +18,9 @@ from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
+    InflatableObject,
+    _get_computed_object_ids,
+    get_object_id,
     no_object_id_recompute,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
@@ -163,15 +165,31 @@ def _cross(message: Message) -> tuple[Message, int, tuple[bytes, ...]]:
     if message.has_error():
         reason = (message.error.reason or "").encode()
         return message, len(reason), (reason,)
-    whole = copy.copy(message)
     # within this block Flower names each object once, as its own SuperLink client does
     with no_object_id_recompute():
-        objects = {name: part.deflate() for name, part in get_all_nested_objects(whole).items()}
+        objects: dict[str, bytes] = {}
+        _take_apart(message, objects)
         blobs = tuple(objects.values())
-        inflated = inflate_object_from_contents(whole.object_id, objects)
+        inflated = inflate_object_from_contents(message.object_id, objects)
     if not isinstance(inflated, Message):
         raise InternalError("Flower put something else together than it took apart")
     return inflated, sum(len(blob) for blob in blobs), blobs
+
+
+def _take_apart(part: InflatableObject, objects: dict[str, bytes]) -> None:
+    """Put the bytes of an object's parts under their names, then its own."""
+    if isinstance(part, Message):
+        inside: Iterable[InflatableObject] = (part.content,)
+    else:
+        inside = part.values() if isinstance(part, RecordDict) else (part.children or {}).values()
+    for each in inside:
+        _take_apart(each, objects)
+    blob = part.deflate()
+    name = get_object_id(blob)
+    objects[name] = blob
+    # what it is inside of asks for its name, and need not serialise it again to know
+    part.__dict__["_object_id"] = name
+    _get_computed_object_ids().add(name)
 
 
 def run_in_process(server_app: ServerApp, grid: InProcessGrid) -> None:

@@ -28,7 +28,6 @@ and between the body and the tail of a vector loop.
 """
 
 import math
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,13 +129,30 @@ def softmax(
     >>> softmax(np.zeros((1, 2)))[0]
     array([[0.5, 0.5]])
     """
+    shifted, exponentials = _exponentials(logits)
+    total = exponentials.sum(axis=1, keepdims=True)
+    return exponentials / total, shifted - _log(total * 2.0**-_EXP_FRACTION)
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of softmax alone, to the bit. Shape (n, k).
+
+    >>> probabilities(np.zeros((1, 2)))
+    array([[0.5, 0.5]])
+    """
+    _, exponentials = _exponentials(logits)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def _exponentials(
+    logits: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return logits below the largest of their row, and e to them in steps of 2^-40."""
     shifted = (logits - logits.max(axis=1, keepdims=True)) * 2.0 ** -(
         INPUT_FRACTION + HEAD_FRACTION
     )
     # Whole numbers again: their sum is exact, so the order of the classes does not matter.
-    exponentials = np.rint(_exp(np.maximum(shifted, _EXP_FLOOR)) * 2.0**_EXP_FRACTION)
-    total = exponentials.sum(axis=1, keepdims=True)
-    return exponentials / total, shifted - _log(total * 2.0**-_EXP_FRACTION)
+    return shifted, np.rint(_exp(np.maximum(shifted, _EXP_FLOOR)) * 2.0**_EXP_FRACTION)
 
 
 def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,4 +172,8 @@ def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _horner(coefficients: tuple[float, ...], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Evaluate a polynomial, highest power first, one rounded operation at a time."""
-    return reduce(lambda total, c: total * x + c, coefficients, np.zeros_like(x))
+    total = np.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total *= x
+        total += coefficient
+    return total

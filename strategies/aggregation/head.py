@@ -16,7 +16,7 @@ from strategies.aggregation.fixed_point import (
     HEAD_FRACTION,
     MAX_WIDTH,
     check_inputs,
-    softmax,
+    probabilities,
 )
 
 
@@ -85,7 +85,7 @@ def predict(inputs: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
     >>> predict(np.array([[512.0]]), Head.zeros(width=1, classes=4))
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    return softmax(logits(inputs, head))[0]
+    return probabilities(logits(inputs, head))
 
 
 def logits(inputs: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
