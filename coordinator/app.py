@@ -211,8 +211,8 @@ def _node(device: DeviceId) -> int:
 
 def _body(message: Message) -> bytes | None:
     """Return the bytes a reply carries; None if it is not a reply of ours."""
-    record = message.content.config_records.get(RECORD)
-    body = None if record is None else record.get(FIELD)
+    record = message.content.get(RECORD)
+    body = record.get(FIELD) if isinstance(record, ConfigRecord) else None
     return body if isinstance(body, bytes) else None
 
 

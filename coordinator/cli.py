@@ -12,8 +12,18 @@ from fieldvote.custody import CustodySettings, KeyPlace
 if TYPE_CHECKING:
     from coordinator.rounds.commands import Command
 
-app = typer.Typer(help="A campaign: its rounds, and where it stands.", no_args_is_help=True)
-rounds = typer.Typer(help="Rounds: what each waits for, and what to do.", no_args_is_help=True)
+app = typer.Typer(
+    help="A campaign: its rounds, and where it stands.\n\n"
+    "Example: fieldvote coordinator status --config coordinator.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
+rounds = typer.Typer(
+    help="Rounds: what each waits for, and what to do.\n\n"
+    "Example: fieldvote rounds list --config coordinator.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Config = Annotated[Path, typer.Option("--config", help="The coordinator's TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -6,13 +6,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
-from coordinator.models.backbone import identity_backbone
 from fieldvote.errors import InputError, StoreError
-from fieldvote.rng import stream
-from fieldvote.task import FUNCTIONS_FILE, POLICY_FILE, TASK_FILE
 
 _WIDTH = 256
 _MODEL_FILE = "model.onnx"
@@ -65,6 +61,9 @@ def write_task(folder: Path, kind: Kind) -> None:
 
 def task_files(kind: Kind) -> Mapping[str, bytes]:
     """Return the files of a new task by name; the same kind gives the same bytes."""
+    from coordinator.models.backbone import identity_backbone
+    from fieldvote.task import FUNCTIONS_FILE, POLICY_FILE, TASK_FILE
+
     if kind is Kind.TEXT:
         return {
             TASK_FILE: _TEXT_TASK.encode(),
@@ -88,6 +87,10 @@ def _readings(machines: int = 20, each: int = 60) -> bytes:
 
     Worn machines shake, run warm and draw more current, each from a base line of its own.
     """
+    import numpy as np
+
+    from fieldvote.rng import stream
+
     rng = stream(0, "readings")
     device = np.repeat(np.arange(machines), each)
     base = rng.normal(0.0, 0.4, (machines, 3))[device]

@@ -15,6 +15,7 @@ from coordinator.releases.tasks import TASK, current_task, is_of
 from coordinator.rounds.allocation import check_classes
 from coordinator.rounds.campaign import load_state
 from coordinator.rounds.commands import COMMAND
+from coordinator.rounds.drift import may_watch
 from coordinator.rounds.private_budget import privacy_rows
 from coordinator.rounds.steering_view import steering_rows, suggestion_rows
 from coordinator.settings import CampaignSettings
@@ -198,7 +199,10 @@ def _sums(settings: CoordinatorSettings, rounds: int, devices: int) -> dict[str,
     task = Task.load(Path(settings.task))
     if not task.policy.privacy.on:
         return {"sums": task.policy.cohort.in_words(noised=False)}
-    return privacy_rows(task, rounds=rounds, devices=devices)
+    rows = privacy_rows(task, rounds=rounds, devices=devices)
+    if settings.campaign.drift.watch and not may_watch(task):
+        rows["drift"] = "not watched: privacy.split.watch is 0, so no histogram leaves a device"
+    return rows
 
 
 def _suggested(settings: CoordinatorSettings, store: Store) -> Mapping[str, str | int | float]:

@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Vocabularies: which words of a language may leave a device.", no_args_is_help=True
+    help="Vocabularies: which words of a language may leave a device.\n\n"
+    "Example: fieldvote vocabulary show de.vocabulary",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

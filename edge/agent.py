@@ -16,29 +16,26 @@ Rules it keeps:
 - Where the policy asks for secure sums, no sum leaves on its own: see :mod:`edge.summing`.
 - Who the owner is, and what is news of that, is for :mod:`edge.trust` to say. While nothing good
   says that this task is the newest, only that news and a newer task are listened to.
+
+What few devices are ever asked is imported when they are: the program stays small on the others.
 """
 
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.agent_parts import AgentParts as AgentParts  # whoever makes an agent makes these
 from edge.answering import take_answers
-from edge.comparing import compare
 from edge.deep_teaching import check_servable
 from edge.entering import nothing
 from edge.holdings import Holdings
-from edge.influence import trace
-from edge.private import release_noised
 from edge.private_door import check_asked, without_sums
-from edge.recasting import recast
 from edge.serving_head import served_by as served_by  # whoever asks an agent asks this
 from edge.serving_head import take_up
-from edge.shadow import try_release
 from edge.shipping import ship_granted
-from edge.summing import SECURE, SecureSums, question_of
 from edge.surveying import survey
 from edge.teaching import evaluate, gradient, tell_of_votes
 from fieldvote.comparing import CompareRequest
@@ -59,9 +56,21 @@ from fieldvote.records import (
     decode,
 )
 from fieldvote.releases import TrialRequest
+from fieldvote.summed_fields import question_of
+from fieldvote.sums import SUM_REQUESTS
 from fieldvote.traces import TraceRequest
 
-_CHANGING = (SurveyRequest, CollectRequest, AnswersRequest, ServeRequest, TrialRequest, *SECURE)
+if TYPE_CHECKING:
+    from edge.summing import SecureSums
+
+_CHANGING = (
+    SurveyRequest,
+    CollectRequest,
+    AnswersRequest,
+    ServeRequest,
+    TrialRequest,
+    *SUM_REQUESTS,
+)
 _EVALUATING = (
     HelloRequest,
     EvaluateRequest,
@@ -70,10 +79,10 @@ _EVALUATING = (
     BundleRequest,
     TraceRequest,
     CompareRequest,
-    *SECURE,
+    *SUM_REQUESTS,
 )
 # what holds no sums, or holds them under masks
-_ALONE = (HelloRequest, CollectRequest, ServeRequest, BundleRequest, *SECURE)
+_ALONE = (HelloRequest, CollectRequest, ServeRequest, BundleRequest, *SUM_REQUESTS)
 
 
 class Agent:
@@ -83,7 +92,6 @@ class Agent:
         """Score and vote on the whole pool once."""
         self._parts = parts
         self._held = Holdings.of(parts)
-        self._sums = SecureSums(self._held, self._answer)
 
     @property
     def votes(self) -> NDArray[np.int8]:
@@ -113,7 +121,7 @@ class Agent:
         self._take_in()
         if not isinstance(message, _CHANGING):
             return self._parts.outbox.release(self._read(message))
-        if isinstance(message, SECURE):
+        if isinstance(message, SUM_REQUESTS):
             return self._sum(message, request)
         name = blake2b(request, digest_size=16).digest()
         known = self._parts.pool.recall(name)
@@ -130,7 +138,6 @@ class Agent:
         """Score and vote on what came to the pool since the last look."""
         if len(self._parts.pool) > len(self._held.ids):
             self._held = self._held.grown()
-            self._sums = SecureSums(self._held, self._answer)
 
     def _read(self, message: Request) -> Reply:
         """Answer a request that leaves the pool as it is."""
@@ -146,12 +153,20 @@ class Agent:
             case VotesRequest():
                 return tell_of_votes(self._held, message)
             case PrivateRequest():
+                from edge.private import release_noised
+
                 return release_noised(self._held, message)
             case TraceRequest():
+                from edge.influence import trace
+
                 return trace(self._held, message)
             case RecastRequest():
+                from edge.recasting import recast
+
                 return recast(self._held, message)
             case CompareRequest():
+                from edge.comparing import compare
+
                 return compare(self._held, message)
             case BundleRequest() if self._parts.arrive:
                 return self._parts.arrive(message)
@@ -160,15 +175,22 @@ class Agent:
 
     def _sum(self, message: Request, request: bytes) -> bytes:
         """Return the reply to a leg of a sum; the last of each kind is said again as it was."""
-        known = self._sums.recall(message, request)
+        sums = self._secure_sums()
+        known = sums.recall(message, request)
         if known is not None:
             return known
-        leaving = self._sums.work(message)
+        leaving = sums.work(message)
         blob = self._parts.outbox.release(leaving.reply, carries=leaving.carries)
         with self._parts.pool.changing():
             leaving.change()
-            self._sums.remember(message, request, blob)
+            sums.remember(message, request, blob)
         return blob
+
+    def _secure_sums(self) -> "SecureSums":
+        """Return what answers under masks; all it must not forget is in the pool."""
+        from edge.summing import SecureSums
+
+        return SecureSums(self._held, self._answer)
 
     def _answer(self, message: Request) -> tuple[Reply, Callable[[], None]]:
         """Answer any request, and say what it changes."""
@@ -196,6 +218,8 @@ class Agent:
                 check_servable(self._held, message)
                 return take_up(self._parts.pool, message)
             case TrialRequest():
+                from edge.shadow import try_release
+
                 self._held.check_task(message.task)
                 return try_release(self._parts, self._held.votes, message)
             case _:

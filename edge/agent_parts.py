@@ -1,17 +1,19 @@
 """What an agent is made of."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge.items import TaskInput, model_inputs
 from edge.labeling import CompiledFunctions
 from edge.outbox import Outbox
 from edge.pool import Pool
 from edge.scorer import Scorer
-from edge.secure_means import SecureMeans
 from edge.trust import Trust
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.records import HelloRequest
@@ -19,6 +21,9 @@ from fieldvote.releases import TrialRequest
 from fieldvote.task import Task
 from privacy.sealing import SealingKey
 from privacy.sealing.rotation import DatedKey
+
+if TYPE_CHECKING:
+    from edge.secure_means import SecureMeans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class AgentParts:
         pins: The Python functions that may run here, also in a trial: entry point and digest.
         clock_s: What functions are timed by; it only goes forward.
         secure: What sums under masks are made with; None takes no part in any.
+        model_inputs: Returns what the task's model is fed for payloads of a pool.
     """
 
     task: Task
@@ -64,4 +70,5 @@ class AgentParts:
     pins: Mapping[str, str] = field(default_factory=dict)
     clock_s: Callable[[], float] = time.perf_counter
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    secure: SecureMeans | None = None
+    secure: "SecureMeans | None" = None
+    model_inputs: Callable[[Sequence[bytes], TaskInput], NDArray[np.float32]] = model_inputs

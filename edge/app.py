@@ -40,7 +40,8 @@ def _request_in(message: Message) -> bytes:
     Raises:
         WireError: it carries none.
     """
-    request = message.content.config_records.get(RECORD, ConfigRecord()).get(FIELD)
+    record = message.content.get(RECORD)
+    request = record.get(FIELD) if isinstance(record, ConfigRecord) else None
     if not isinstance(request, bytes):
         raise WireError(f"the message field is {type(request).__name__}, not bytes")
     return request

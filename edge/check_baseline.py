@@ -21,10 +21,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.check_conduct import Tally
-from edge.check_report import CheckReport
 from fieldvote.errors import DataError, InputError, StoreError
+
+if TYPE_CHECKING:
+    from edge.check_conduct import Tally
+    from edge.check_report import CheckReport
 
 _FORMAT = 1
 _DIGITS = 6
@@ -62,7 +65,7 @@ def items_digest(payloads: Sequence[bytes], labels: Sequence[int] | None) -> str
     return digest.hexdigest()[:16]
 
 
-def baseline_of(report: CheckReport) -> str:
+def baseline_of(report: "CheckReport") -> str:
     """Return the baseline of a check on items, as JSON.
 
     Raises:
@@ -91,7 +94,7 @@ def baseline_of(report: CheckReport) -> str:
     return json.dumps(said, indent=2, sort_keys=True) + "\n"
 
 
-def save_baseline(report: CheckReport, file: Path) -> None:
+def save_baseline(report: "CheckReport", file: Path) -> None:
     """Write the baseline of a check.
 
     Raises:
@@ -105,7 +108,7 @@ def save_baseline(report: CheckReport, file: Path) -> None:
         raise StoreError(f"{file}: cannot be written ({err.strerror or err})") from err
 
 
-def regressions(report: CheckReport, file: Path, tolerance: Tolerance) -> tuple[str, ...]:
+def regressions(report: "CheckReport", file: Path, tolerance: Tolerance) -> tuple[str, ...]:
     """Return what is worse than in a baseline, one sentence each.
 
     Raises:
@@ -174,7 +177,7 @@ def _share(said: object, name: str) -> float:
     return float(said[name])
 
 
-def _numbers(each: Tally) -> dict[str, float | None]:
+def _numbers(each: "Tally") -> dict[str, float | None]:
     """Return a tally, rounded so that it is the same everywhere."""
     accuracy = None if each.accuracy is None else round(each.accuracy, _DIGITS)
     return {

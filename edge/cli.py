@@ -9,7 +9,12 @@ import typer
 
 from fieldvote.custody import CustodySettings, KeyPlace
 
-app = typer.Typer(help="One device: its agent, its pool, and its ledger.", no_args_is_help=True)
+app = typer.Typer(
+    help="One device: its agent, its pool, and its ledger.\n\n"
+    "Example: fieldvote edge status --config device.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Config = Annotated[Path, typer.Option("--config", help="The device's TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -65,7 +70,7 @@ def status(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
 
     Example: fieldvote edge status --config device.toml
     """
-    from edge.service import status_of
+    from edge.status import status_of
 
     found = status_of(config)
     if as_json:
@@ -104,7 +109,7 @@ def ledger(
 
     Example: fieldvote edge ledger --totals --config device.toml
     """
-    from edge.service import ledger_rows, ledger_totals
+    from edge.status import ledger_rows, ledger_totals
 
     if signed:
         from edge.audit import signed_ledger

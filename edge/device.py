@@ -8,44 +8,47 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.agent import Agent, AgentParts
 from edge.arrivals import Arrivals, Place
-from edge.credential import Credential
 from edge.incidents import Incidents
 from edge.install import installed_in, settle
-from edge.item_file import load_items
 from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.outbox import Outbox, Recipient
-from edge.pool import ID_BYTES, Pool
+from edge.pool import Pool
 from edge.redaction import redaction_of
 from edge.scorer import scorer_of
-from edge.secure_means import secure_means
 from edge.settings import EdgeSettings
-from edge.shadow import proposed
-from edge.spending import limits_of, task_limits
+from edge.stores import (
+    FILLED,
+    credential_of,
+    fill,
+    ledger_of,
+    open_pool,
+    private_folder,
+    trust_of,
+)
 from edge.sums import Installed as Sums
 from edge.sums import adopt
 from edge.trust import Trust
-from fieldvote.custody import locked_in
 from fieldvote.errors import (
-    DataError,
     InputError,
     SettingsError,
     ShapeError,
-    StoreError,
     TaskError,
 )
+from fieldvote.releases import TrialRequest
 from fieldvote.task import Task
 from privacy.dp import Ledger
 from privacy.sealing import SealingKey, SigningKey
 
-POOL_FILE = "pool.sqlite"
-_FILLED = "filled from"
-_BARRED = "items without rights"
+if TYPE_CHECKING:
+    from edge.secure_means import SecureMeans
+
 _SECRET_BYTES = 8
 _TRIED = 64  # items a new task is tried on before it may take the place of the old one
 
@@ -96,7 +99,7 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
         installed = trust.installed(place) if trust else installed_in(place)
         task, files = installed.task, Task.files(place)
         # not again after a purge: its items are in a released sum already, under other ids
-        if settings.items and not len(pool) and pool.note(_FILLED) is None:
+        if settings.items and not len(pool) and pool.note(FILLED) is None:
             fill(pool, Path(settings.items), task, evaluates=settings.evaluates)
         ledger = ledger_of(pool, task)
         redactor, vocabulary = redaction_of(task)
@@ -141,10 +144,10 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
                 rng=_system_rng(),
                 arrive=arrivals.take,
                 pins=dict(settings.python_functions),
-                propose=lambda request: proposed(files, request, trust=trust),
+                propose=lambda request: _proposed(files, request, trust),
                 trust=trust,
-                show=credential.show if (credential := Credential.of(settings)) else None,
-                secure=secure_means(signer, trust, _directory(settings)),
+                show=credential.show if (credential := credential_of(settings)) else None,
+                secure=_secure_means(settings, signer, trust),
             )
         )
         # last, when nothing of the task can fail any more
@@ -170,41 +173,34 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
         pool.close()
 
 
-def trust_of(settings: EdgeSettings, pool: Pool, now_s: Callable[[], float]) -> Trust | None:
-    """Return what a device believes of its owner; None where no root is set.
+def _proposed(
+    files: Mapping[str, bytes], request: TrialRequest, trust: Trust | None
+) -> Task | None:
+    """Return the task of a trial if its owner signed it."""
+    from edge.shadow import proposed
+
+    return proposed(files, request, trust=trust)
+
+
+def _secure_means(
+    settings: EdgeSettings, signer: SigningKey, trust: Trust | None
+) -> "SecureMeans | None":
+    """Return what sums under masks are made with; None where nothing says which devices are real.
 
     Raises:
-        SettingsError: the root cannot be read.
-        SignatureError: it is no root.
+        SettingsError: the directory that the settings name cannot be read.
+        InputError: it is none.
     """
-    return Trust.load(pool, Path(settings.root), now_s) if settings.root else None
-
-
-def _directory(settings: EdgeSettings) -> bytes | None:
-    """Return the fleet's directory where the settings name one.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
-    if not settings.directory:
+    where = settings.directory
+    if trust is None and not where:
         return None
+    from edge.secure_means import secure_means
+
     try:
-        return Path(settings.directory).read_bytes()
+        directory = Path(where).read_bytes() if where else None
     except OSError as err:
-        where = settings.directory
         raise SettingsError(f"directory: {where}: cannot be read ({err.strerror or err})") from err
-
-
-def open_pool(settings: EdgeSettings) -> Pool:
-    """Open the device's pool, with its key.
-
-    Raises:
-        StoreError: the folder cannot be used.
-        SealError: it is locked by another key.
-        InputError: the key is not where the settings say.
-    """
-    folder = Path(settings.folder)
-    return Pool(folder / POOL_FILE, custody=locked_in(settings.custody, folder))
+    return secure_means(signer, trust, directory)
 
 
 def try_out(
@@ -232,58 +228,6 @@ def try_out(
     if scores.probabilities.shape[1] != len(new.classes):
         raise ShapeError("probabilities", scores.probabilities.shape, ("n", len(new.classes)))
     functions.vote(items_of(payloads, new.input, scores.probabilities.astype(np.float64)))
-
-
-def ledger_of(pool: Pool, task: Task) -> Ledger:
-    """Return the device's account, which lives in its pool."""
-    return Ledger(pool, limits_of(task), lambda: datetime.now(UTC), tasks=task_limits(task))
-
-
-def fill(pool: Pool, path: Path, task: Task, *, evaluates: bool) -> int:
-    """Add the items of a file to a pool: at its first start, or later. Return how many it got.
-
-    An item that neither may be shown nor summed is not taken: what is not there cannot leave.
-
-    Raises:
-        DataError: the file does not hold what the task's items are, or none that may be used;
-            nothing was added.
-    """
-    held = load_items(path, task.input, len(task.classes))
-    gold = None
-    if evaluates:
-        if held.labels is None:
-            raise DataError(f"{path}: has no y, and a device that only evaluates needs its labels")
-        gold = held.labels.tolist()
-    unmarked = task.policy.candidates.unmarked
-    rights = held.rights or (unmarked,) * len(held.payloads)
-    taken = [place for place, each in enumerate(rights) if each.may_be_summed]
-    if not taken:
-        raise DataError(f"{path}: no item may be used: the rights of all are 'none'")
-    with pool.changing():
-        pool.add(
-            [os.urandom(ID_BYTES) for _ in taken],
-            [held.payloads[place] for place in taken],
-            gold=None if gold is None else [gold[place] for place in taken],
-            rights=[rights[place] for place in taken],
-        )
-        pool.keep_note(_FILLED, str(path).encode())
-        barred = barred_items(pool) + len(rights) - len(taken)
-        pool.keep_note(_BARRED, b"%d" % barred)
-    return len(taken)
-
-
-def barred_items(pool: Pool) -> int:
-    """Return how many items were not taken when the pool was filled: their rights are 'none'."""
-    return int(pool.note(_BARRED) or b"0")
-
-
-def private_folder(folder: Path) -> Path:
-    """Return the device's folder, made for nobody else to read."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as err:
-        raise StoreError(f"{folder}: cannot be made ({err.strerror or err})") from err
-    return folder
 
 
 def _secret(path: Path, size: int) -> bytes:

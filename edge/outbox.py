@@ -178,7 +178,7 @@ class Outbox:
         return blob
 
     def release_noised(
-        self, kind: str, values: IntVector, plan: NoisePlan, *, subject: bytes
+        self, kind: str, values: IntVector, plan: NoisePlan, *, subject: bytes, apart: bool = False
     ) -> IntVector:
         """Return a sum with this device's noise, once the ledger has it (privacy.dp.Ledger)."""
         return self._ledger.release(
@@ -189,6 +189,7 @@ class Outbox:
             entropy=self._entropy,
             task=self._account,
             subject=subject,
+            apart=apart,
         )
 
     def _afford(self, size_bytes: int) -> None:

@@ -8,8 +8,8 @@ from edge.items import items_of, model_inputs
 from edge.labeling import compile_functions
 from edge.pool import Pool
 from edge.scorer import scorer_of
-from edge.service import look
 from edge.serving_head import label_model_of
+from edge.status import look
 from fieldvote.errors import InputError, UnavailableError
 from strategies.labeling.explanation import Row, explain, to_rows
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edge.service import alone, look
+from edge.status import alone, look
 from fieldvote.custody import CustodySettings, change_key, locked_in
 
 

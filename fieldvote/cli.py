@@ -19,6 +19,8 @@ code   meaning
 import ast
 import os
 import traceback
+from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,15 +52,20 @@ _PASS = (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeErr
 class Root(TyperGroup):
     """The commands of every installed room, each loaded when it is called."""
 
+    @cached_property
+    def entries(self) -> Mapping[str, EntryPoint]:
+        """What is installed, looked for once: every look reads what every distribution brings."""
+        return _entries()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands whose module is there: verbs, then groups."""
-        return [entry.name for entry in _entries().values() if _source(entry) is not None]
+        return [entry.name for entry in self.entries.values() if _source(entry) is not None]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a stand-in that knows its first line: what the help needs, nothing imported."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        return click.Command(cmd_name, help=_summary(_entries()[cmd_name]))
+        return click.Command(cmd_name, help=_summary(self.entries[cmd_name]))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,7 +74,7 @@ class Root(TyperGroup):
         name, names = args[0], self.list_commands(ctx)
         if name not in names:
             ctx.fail(f"no command '{name}'; {nearest(name, names)}")
-        return name, _load(_entries()[name]), args[1:]
+        return name, _load(self.entries[name]), args[1:]
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; every error becomes one line and an exit code."""
@@ -142,7 +149,7 @@ def main() -> None:
     get_command(app).main(prog_name="fieldvote")
 
 
-def _entries() -> dict[str, EntryPoint]:
+def _entries() -> Mapping[str, EntryPoint]:
     """Return what is installed by name: verbs first, each kind in the order of the alphabet."""
     found = [*entry_points(group=_VERBS), *entry_points(group=_GROUPS)]
     return {entry.name: entry for entry in sorted(found, key=lambda e: (e.group != _VERBS, e.name))}

@@ -6,7 +6,7 @@ that names it must mean the same on every device; a better one gets the next num
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from fieldvote.errors import InternalError
 from fieldvote.settings import parse_toml
@@ -42,7 +42,7 @@ def function_words() -> Mapping[str, tuple[str, ...]]:
 
 def _read(name: str) -> dict[str, object]:
     """Read a file of the library."""
-    return parse_toml((files("fieldvote") / "library" / name).read_bytes(), name)
+    return parse_toml((Path(__file__).with_name("library") / name).read_bytes(), name)
 
 
 def _table(name: str, entry: object) -> Mapping[str, object]:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from coordinator.keys.folder import KeyFolder
 
 app = typer.Typer(
-    help="The owner's keys: make, show and change them, sign tasks.", no_args_is_help=True
+    help="The owner's keys: make, show and change them, sign tasks.\n\n"
+    "Example: fieldvote keys show --keys owner",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 Keys = Annotated[Path, typer.Option("--keys", help="The owner's key folder.")]

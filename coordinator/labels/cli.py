@@ -8,8 +8,12 @@ import typer
 
 from coordinator.cli import AsJson, Config, print_one, print_table
 
-app = typer.Typer(help="Labels: the desk where people answer, and labels from votes.",
-                  no_args_is_help=True)  # fmt: skip
+app = typer.Typer(
+    help="Labels: the desk where people answer, and labels from votes.\n\n"
+    "Example: fieldvote labels list --config coordinator.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Keys = Annotated[Path, typer.Option("--keys", help="The folder of the desk's keys.")]
 OfRound = Annotated[int | None, typer.Option("--round", help="Only of this round.", min=1)]

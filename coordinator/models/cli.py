@@ -12,7 +12,12 @@ from coordinator.models.compile_cli import compile_command
 if TYPE_CHECKING:
     from coordinator.models.explain import Explained
 
-app = typer.Typer(help="Models: which there are, and who taught them what.", no_args_is_help=True)
+app = typer.Typer(
+    help="Models: which there are, and who taught them what.\n\n"
+    "Example: fieldvote models list --config coordinator.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
 app.command("compile")(compile_command)
 
 _CONFIG = Path("coordinator.toml")

@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.models.compiling import compile_training
 from fieldvote.errors import StoreError
-from fieldvote.settings import parse_toml
-from fieldvote.task import TASK_FILE, Task
-from fieldvote.training import TrainingNames
 
 _TRAINING = (
     b'\n[training]\ndepth = "all"               # how deep devices train; or "head", "last:2"\n'
@@ -70,6 +66,11 @@ def compile_folder(folder: Path) -> Compiled:
         StoreError: a file cannot be written.
         MissingExtraError: onnx is not installed.
     """
+    from coordinator.models.compiling import compile_training
+    from fieldvote.settings import parse_toml
+    from fieldvote.task import TASK_FILE, Task
+    from fieldvote.training import TrainingNames
+
     files = Task.files(folder, graphs=False)
     added = "training" not in parse_toml(files[TASK_FILE], f"{folder}/{TASK_FILE}")
     if added:

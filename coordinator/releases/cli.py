@@ -8,7 +8,12 @@ import typer
 
 from coordinator.cli import AsJson, Config, print_one, print_table
 
-app = typer.Typer(help="Labeling functions: release, try in shadow, promote.", no_args_is_help=True)
+app = typer.Typer(
+    help="Labeling functions: release, try in shadow, promote.\n\n"
+    "Example: fieldvote functions list --config coordinator.toml",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Number = Annotated[int, typer.Argument(help="The release.", min=1)]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the record.")]

@@ -13,9 +13,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.metadata import Distribution, EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from edge.labeling.items import Items
 from fieldvote.errors import InputError, RefusalError, UnavailableError
 from fieldvote.function_python import ENTRY_POINTS
 from fieldvote.functions import PythonFunction
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 _WORKER = Path(__file__).with_name("python_worker.py")
 _BATCH = 4096  # items a process is given; the time limit is for so many
@@ -168,8 +171,10 @@ def _shown(items: Items, inputs: Sequence[str], batch: Sequence[int]) -> object:
     return {name: items.column(name)[list(batch)].tolist() for name in inputs}
 
 
-def _entry(name: str) -> EntryPoint:
+def _entry(name: str) -> "EntryPoint":
     """Return the one entry point of this name."""
+    from importlib.metadata import entry_points  # few tasks have functions in Python
+
     found = list(entry_points(group=ENTRY_POINTS, name=name))
     if not found:
         raise UnavailableError(f"no Python function '{name}' is installed in '{ENTRY_POINTS}'")
@@ -178,7 +183,7 @@ def _entry(name: str) -> EntryPoint:
     return found[0]
 
 
-def _digest_of(entry: EntryPoint) -> str:
+def _digest_of(entry: "EntryPoint") -> str:
     """Return the digest over the files of an entry point's distribution."""
     contents = _contents(entry.dist)
     if _module_file(entry.module) not in contents:
@@ -193,7 +198,7 @@ def _digest_of(entry: EntryPoint) -> str:
     return digest.hexdigest()
 
 
-def _contents(distribution: Distribution | None) -> dict[Path, tuple[bytes, bytes]]:
+def _contents(distribution: "Distribution | None") -> dict[Path, tuple[bytes, bytes]]:
     """Return the files of a distribution: where each lies, its name, its content."""
     found = {}
     for file in () if distribution is None else distribution.files or ():

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from pathlib import Path
 
 from fieldvote.errors import InputError
 from privacy.pii.vocabulary import MAGIC, Vocabulary
@@ -149,7 +149,7 @@ def _shipped_lists(locale: str) -> str:
     Raises:
         InputError: there are none, and a language without a grammar is not redacted by guess.
     """
-    shipped = files("privacy.pii").joinpath("vocabularies", f"{locale}.lists")
+    shipped = Path(__file__).with_name("vocabularies") / f"{locale}.lists"
     if not shipped.is_file():
         raise InputError(f"no closed word lists for locale {locale!r}; give them as lists")
     return shipped.read_text("utf-8")

@@ -7,7 +7,7 @@ what is shown gives what was masked.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -65,27 +65,26 @@ class FieldPolicy:
     Attributes:
         keep: Fields that leave rounded.
         rules: Any rule by the field's name.
+        leaving: The rules of the fields that may leave, by name; follows from the others.
     """
 
     keep: tuple[KeptField, ...] = ()
     rules: tuple[tuple[str, FieldRule], ...] = ()
+    leaving: Mapping[str, FieldRule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = [*(field.name for field in self.keep), *(name for name, _ in self.rules)]
+        names = [*(each.name for each in self.keep), *(name for name, _ in self.rules)]
         if len(set(names)) != len(names):
             raise InputError("the field policy names a field twice")
+        kept = {each.name: Decimals(decimals=each.decimals) for each in self.keep}
+        more = {name: rule for name, rule in self.rules if not isinstance(rule, Drop)}
+        object.__setattr__(self, "leaving", MappingProxyType(kept | more))
 
     @staticmethod
     def of(candidates: CandidatePolicy) -> "FieldPolicy":
         """Return what a task's policy says about fields."""
         keep = tuple(KeptField(name, decimals) for name, decimals in candidates.keep)
         return FieldPolicy(keep=keep, rules=candidates.fields)
-
-    @property
-    def leaving(self) -> Mapping[str, FieldRule]:
-        """The rules of the fields that may leave, by name."""
-        kept = {field.name: Decimals(decimals=field.decimals) for field in self.keep}
-        return kept | {name: rule for name, rule in self.rules if not isinstance(rule, Drop)}
 
 
 def mask_fields(
@@ -109,11 +108,12 @@ def mask_fields(
     >>> mask_fields(["age", "name_hash"], [36.6, 7.0], FieldPolicy((KeptField("age", -1),)))
     (('age', 40.0),)
     """
-    if len(names) != len(values) or len(set(names)) != len(names):
+    there = set(names)
+    if len(names) != len(values) or len(there) != len(names):
         raise InputError(f"{len(names)} field names, each once, expected for {len(values)} values")
     rules = policy.leaving
     for name in [*rules, *(name for name, _ in policy.rules)]:
-        if name not in names:
+        if name not in there:
             raise InputError(f"the field policy keeps {name!r}; {nearest(name, names)}")
     return tuple(
         (name, _coarse(name, float(value), rules[name], entropy))

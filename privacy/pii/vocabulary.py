@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from importlib.resources import files
 from itertools import filterfalse
+from pathlib import Path
 from typing import Self
 
 from fieldvote.errors import InputError, nearest
@@ -135,5 +135,5 @@ class Vocabulary:
 @lru_cache(maxsize=len(LOCALES))
 def _shipped(locale: str) -> Vocabulary:
     """Read a shipped file once."""
-    packed = files("privacy.pii").joinpath("vocabularies", f"{locale}.txt.gz").read_bytes()
-    return Vocabulary.from_bytes(gzip.decompress(packed))
+    packed = Path(__file__).with_name("vocabularies") / f"{locale}.txt.gz"
+    return Vocabulary.from_bytes(gzip.decompress(packed.read_bytes()))

@@ -4,12 +4,14 @@ A dict of strings takes twelve megabytes, which a small device would rather keep
 the words stay where the file has them; the table holds only where each begins.
 """
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import TypeVar, overload
 
 _END = " "
+_WORD = re.compile(f"[^{_END}]+")
 Default = TypeVar("Default")
 
 
@@ -43,10 +45,9 @@ class WordTable(Mapping[str, str]):
         self._mask = size - 1
         self._slots = array("I", bytes(4 * size))
         for start, end, _ in spans:
-            place = start
-            for word in text[start:end].split(_END):
-                self._put(word, place)
-                place += len(word) + 1
+            # one by one: a list of all words, once, would cost more memory than the table, for good
+            for found in _WORD.finditer(text, start, end):
+                self._put(found[0], found.start())
 
     def __getitem__(self, word: str) -> str:
         classes = self.get(word)

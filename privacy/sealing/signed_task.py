@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from fieldvote.bundle import is_vocabulary, signed_content, vocabulary_content
 from fieldvote.task import Task
-from privacy.pii import Vocabulary
 from privacy.sealing.roles import FileInfo, Targets
 from privacy.sealing.trusted import check_files
 
@@ -46,4 +45,6 @@ def check_task(targets: Targets, files: Mapping[str, bytes], where: str) -> Task
 
 
 def _digest(name: str) -> str:
+    from privacy.pii.vocabulary import Vocabulary  # all that masks texts comes with it
+
     return Vocabulary.load(name).digest

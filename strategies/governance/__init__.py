@@ -8,21 +8,15 @@ devices count adds up in whole numbers.
 
 from strategies.governance.confidence import Depth, DepthRule, Governed, Source, govern, support
 from strategies.governance.depth_report import DepthReport
-from strategies.governance.influence import Direction, InfluenceSums, function_influence
 from strategies.governance.pseudo_labels import PseudoLabelCounts
-from strategies.governance.retention import RetentionCounts
 
 __all__ = [
     "Depth",
     "DepthReport",
     "DepthRule",
-    "Direction",
     "Governed",
-    "InfluenceSums",
     "PseudoLabelCounts",
-    "RetentionCounts",
     "Source",
-    "function_influence",
     "govern",
     "support",
 ]

@@ -1,10 +1,12 @@
 """The label model: from summed votes to probabilistic labels.
 
 Fitted by a coordinator from sums (LabelModel.fit), sent to devices as one vector, applied there.
-With anchors, human answers correct it (strategies.labeling.anchors).
+With anchors, human answers correct it (strategies.labeling.anchors). What fits is imported where a
+model is fitted: a device only applies one.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,17 +15,11 @@ from fieldvote.errors import InputError, ShapeError
 from strategies.labeling import evidence
 from strategies.labeling.anchors import AnchorSummary
 from strategies.labeling.kernels import NUMPY, Kernels
-from strategies.labeling.one_class import (
-    ANCHOR_VOTES,
-    anchored_precisions,
-    half_known_balance,
-    hedged_accuracies,
-    hedged_weights,
-    unvoted_prior,
-)
-from strategies.labeling.one_shot import OneShotFit, fit_one_shot
 from strategies.labeling.summary import VoteSummary
 from strategies.labeling.votes import checked_classes, checked_votes
+
+if TYPE_CHECKING:
+    from strategies.labeling.one_shot import OneShotFit
 
 ANCHOR_ITEMS = 20.0  # how many answers weigh as much as the class balance known before
 HEADER = 3  # functions, classes, damping
@@ -113,6 +109,8 @@ class LabelModel:
             ShapeError: anchors are about other functions or classes.
             InputError: noise is negative or not finite.
         """
+        from strategies.labeling.one_shot import fit_one_shot
+
         if not 0 <= noise < np.inf:
             raise InputError(f"expected noise of 0 or more, got {noise}")
         checked_anchors(anchors, functions=total.functions, classes=total.classes)
@@ -121,7 +119,7 @@ class LabelModel:
         return model if anchors is None else anchor(model, anchors, total)
 
     @classmethod
-    def from_one_shot(cls, fit: OneShotFit, *, classes: int) -> "LabelModel":
+    def from_one_shot(cls, fit: "OneShotFit", *, classes: int) -> "LabelModel":
         """Return the model of a one-shot fit: uniform errors and classes."""
         mixed = np.flatnonzero(fit.regime.mixed)
         uniform = np.full(classes, 1 / classes)
@@ -220,7 +218,7 @@ def coin_tables(accuracies: NDArray[np.float64], classes: int) -> NDArray[np.flo
 
 
 def conclude(
-    model: LabelModel, start: OneShotFit, total: VoteSummary, *, noise: float = 0.0
+    model: LabelModel, start: "OneShotFit", total: VoteSummary, *, noise: float = 0.0
 ) -> LabelModel:
     """Return the fitted model as it is to be used: hedged where functions vote for one class each.
 
@@ -230,6 +228,8 @@ def conclude(
         total: The summed votes.
         noise: Standard deviation of the noise on each number of total.
     """
+    from strategies.labeling.one_class import hedged_accuracies, hedged_weights, unvoted_prior
+
     if start.regime.every_class or not start.regime.informative:
         return model
     coins = np.setdiff1d(np.arange(model.functions), model.mixed)
@@ -265,6 +265,12 @@ def anchor(model: LabelModel, anchors: AnchorSummary, total: VoteSummary) -> Lab
     Raises:
         ShapeError: anchors are about other functions or classes.
     """
+    from strategies.labeling.one_class import (
+        ANCHOR_VOTES,
+        anchored_precisions,
+        half_known_balance,
+    )
+
     checked_anchors(anchors, functions=model.functions, classes=model.classes)
     answered = float(anchors.items.sum())
     kept = ANCHOR_ITEMS / (answered + ANCHOR_ITEMS)

@@ -66,19 +66,37 @@ def test_the_commands_of_a_document_run_from_an_empty_folder(path: Path, tmp_pat
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-def test_every_command_is_documented() -> None:
-    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+def helped(*words: str) -> str:
+    """Return what a command says of itself."""
+    return CliRunner().invoke(app, [*words, "--help"]).stdout
+
+
+def every_command() -> list[str]:
+    """Return the words of each command and of each group."""
 
     def names(*words: str) -> list[str]:
-        helped = CliRunner().invoke(app, [*words, "--help"]).stdout
-        return re.findall(r"^[│ ]+([a-z]+)  ", helped, flags=re.MULTILINE)
+        return re.findall(r"^[│ ]+([a-z]+)  ", helped(*words), flags=re.MULTILINE)
 
     commands = names()
     assert "simulate" in commands
     groups = ("edge", "coordinator", "rounds", "labels", "models", "functions", "keys",
               "vocabulary")  # fmt: skip
-    commands += [f"{group} {name}" for group in groups for name in names(group)]
-    assert [name for name in commands if f"fieldvote {name}" not in text] == []
+    return commands + [f"{group} {name}" for group in groups for name in names(group)]
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    assert [name for name in every_command() if f"fieldvote {name}" not in text] == []
+
+
+def test_every_help_shows_how_the_command_is_called() -> None:
+    silent = [
+        name
+        for name in every_command()
+        if f"Example: fieldvote {name}"
+        not in " ".join(re.sub("[│\n]", " ", helped(*name.split())).split())
+    ]
+    assert silent == []
 
 
 def test_every_requirement_row_names_a_test_that_exists() -> None:
