@@ -27,9 +27,10 @@ import numpy as np
 from _table import Options, Row, run
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # a script sees its own folder only
-from edge.device import POOL_FILE, opened
+from edge.device import opened
 from edge.flower.running import on_flower
 from edge.settings import EdgeSettings
+from edge.stores import POOL_FILE
 from fieldvote.errors import SettingsError
 from tests.deployment.fleet import Fleet, fleet
 from tests.deployment.messages import messages

@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -142,7 +142,7 @@ class Company:
     config: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        said = "rounds = 2\nquorum = 6" + (
+        said = f"rounds = {World.rounds}\nquorum = {World.devices - 2}" + (
             f'\nstore = "{self.place}"' if isinstance(self.place, str) else ""
         )
         self.config = write_campaign(self.folder, said)
@@ -196,18 +196,20 @@ class Company:
         """The file that keeps the devices away from a coordinator."""
         return self.folder / f"{name}.away"
 
-    def until(self, what: Callable[[], bool]) -> None:
+    def until(self, what: Callable[[], bool], *, every_s: float = 0.05) -> None:
         """Wait for something; people answer meanwhile, if they are there."""
         end = time.monotonic() + LONGEST_S
-        while not what():
-            for one in self.coordinators:
-                one.look()  # one that has died is a process until somebody has looked
-            if time.monotonic() > end:
-                raise AssertionError([(one.log.name, one.said) for one in self.coordinators])
-            if self.people:
-                with closing(store_of(self.config)) as store:
+        with ExitStack() as stack:
+            # opening it takes longer than looking into it
+            store = stack.enter_context(closing(store_of(self.config))) if self.people else None
+            while not what():
+                for one in self.coordinators:
+                    one.look()  # one that has died is a process until somebody has looked
+                if time.monotonic() > end:
+                    raise AssertionError([(one.log.name, one.said) for one in self.coordinators])
+                if store is not None:
                     desk_of(Reader()).work(store)
-            time.sleep(0.03)
+                time.sleep(every_s)
 
     def pair(self, trap: Trap | None = None) -> tuple[Coordinator, Coordinator]:
         """Return one that leads, and one that stands by; nobody has answered anything."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import coordinator.new_task as new_task
+import coordinator.models.backbone as backbone
 from coordinator.new_task import Kind, task_files, write_task
-from edge.checking import check_task
+from edge.check_task import check_task
 from fieldvote.cli import app
 from fieldvote.errors import InputError, MissingExtraError
 from fieldvote.task import TabularInput, Task, TextInput
@@ -85,7 +85,7 @@ def test_without_onnx_nothing_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
     def refuse(width: int, classes: int) -> bytes:
         raise MissingExtraError("building a model", "coordinator")
 
-    monkeypatch.setattr(new_task, "identity_backbone", refuse)
+    monkeypatch.setattr(backbone, "identity_backbone", refuse)
     ended = CliRunner().invoke(app, ["new", str(tmp_path / "t")])
     assert ended.exit_code == 4
     assert not (tmp_path / "t").exists()

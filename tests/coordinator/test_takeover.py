@@ -25,6 +25,8 @@ from tests.coordinator.rounds.crash import DEVICES, Outcome
 from tests.doubles.postgres import PostgresServer, postgres_server
 
 _NUMBERS = count()
+# a leader that gets no processor for longer than this is robbed, and finds itself beside another
+_LEASE_S = 2.5
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +51,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 @pytest.fixture
 def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[Company]:
-    with closing(Company(tmp_path, postgres.create(f"t{next(_NUMBERS)}"), 1.5)) as company:
+    with closing(Company(tmp_path, postgres.create(f"t{next(_NUMBERS)}"), _LEASE_S)) as company:
         yield company
 
 
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[Company]:
-    with closing(Company(tmp_path, tmp_path / "state" / "campaign.sqlite", 1.5)) as company:
+    with closing(Company(tmp_path, tmp_path / "state" / "campaign.sqlite", _LEASE_S)) as company:
         yield company
 
 
@@ -175,7 +177,7 @@ def test_without_the_look_at_the_token_the_leader_that_hung_would_write(
     first, second = overtaken(company)
     before = company.rows()
     os.kill(first.pid, signal.SIGCONT)
-    company.until(lambda: company.rows()["event"] != before["event"] or first.ended)
+    company.until(lambda: company.rows()["event"] != before["event"] or first.ended, every_s=0.25)
     after = company.rows()
     assert len(after["event"]) > len(before["event"])
     assert after["inbox"] != before["inbox"]

@@ -206,7 +206,7 @@ def sit_at_the_desk(folder: Path, crossing: Crossing, over: threading.Event) -> 
 
 def say_everything(config: Path) -> None:
     """Print what a device tells people of itself."""
-    from edge.service import ledger_rows, status_of
+    from edge.status import ledger_rows, status_of
 
     say(str(status_of(config)))
     say(str(ledger_rows(config)))

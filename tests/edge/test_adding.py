@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.selection import is_blank
-from edge.service import Serving, add_items, status_of
+from edge.service import Serving, add_items
 from edge.settings import EdgeSettings
+from edge.status import status_of
 from fieldvote.cli import app
 from fieldvote.errors import DataError
 from fieldvote.records import HelloReply, HelloRequest, SurveyReply, SurveyRequest, decode, encode

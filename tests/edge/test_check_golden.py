@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from coordinator.new_task import Kind, write_task
 from edge.check_golden import write_golden
-from edge.checking import check_task
+from edge.check_task import check_task
 from edge.model_guard.golden import Golden
 from fieldvote.cli import app
 from fieldvote.errors import StoreError, TaskError

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from coordinator.models.backbone import identity_backbone
 from coordinator.new_task import Kind, write_task
-from edge.checking import check_task
+from edge.check_task import check_task
 from fieldvote.cli import app
 from fieldvote.errors import InputError, TaskError
 

@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.device import POOL_FILE, fill, opened, private_folder
+from edge.device import opened
 from edge.pool import Pool
 from edge.settings import EdgeSettings
+from edge.stores import POOL_FILE, fill, private_folder
 from fieldvote.errors import InputError, SealError
 from fieldvote.records import CollectRequest, SurveyReply, SurveyRequest, decode, encode
 from fieldvote.task import Task

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.device import Device, open_pool, opened, sketch_seed
+from edge.device import Device, opened, sketch_seed
 from edge.labeling.python_functions import installed_digest
 from edge.settings import EdgeSettings
+from edge.stores import open_pool
 from fieldvote.errors import (
     DataError,
     FieldvoteError,

@@ -8,8 +8,8 @@ import pytest
 from edge.incidents import STAGES, Incidents
 from edge.items import row_payload, text_payload
 from edge.pool import Pool
-from edge.service import status_of
 from edge.settings import EdgeSettings
+from edge.status import status_of
 from fieldvote.errors import LeakError
 from fieldvote.rights import Rights
 from tests.doubles.agents import Device, build_device

@@ -34,7 +34,7 @@ digest = "{digest}"
 COORDINATOR = """
 folder = "state"
 task = "task"
-rounds = 3
+rounds = {rounds}
 quorum = 3
 answers_wait_s = 5
 [campaign]
@@ -73,7 +73,7 @@ def needles() -> list[str]:
     return [*PERSONAL, *sorted(parts), CONTENT, "kowalczyk.example", "4539148803436467"]
 
 
-def set_up(folder: Path) -> None:
+def set_up(folder: Path, rounds: int) -> None:
     """Write everything a campaign needs into a folder."""
     site = folder / "site"
     info = site / "planted_rules-1.0.dist-info"
@@ -93,7 +93,7 @@ def set_up(folder: Path) -> None:
     write_task(folder / "task", made)
     keys = make_keys(folder / "desk", os.urandom)
     (folder / "fleet.secret").write_bytes(bytes(8))
-    (folder / "coordinator.toml").write_text(COORDINATOR)
+    (folder / "coordinator.toml").write_text(COORDINATOR.format(rounds=rounds))
     for number, name in enumerate((*DEVICES, "broken", "empty")):
         lines = {
             "folder": f'"{name}"',
@@ -122,9 +122,9 @@ def write_judge(path: Path) -> None:
     np.savez(path, utf8=utf8, y=np.arange(len(said)) % 2)
 
 
-def after(folder: Path, mutant: str) -> Outside:
+def after(folder: Path, mutant: str, *, rounds: int) -> Outside:
     """Run the campaign with this protection taken out; return what is left outside."""
-    set_up(folder)
+    set_up(folder, rounds)
     with (folder / "out.log").open("wb") as out, (folder / "err.log").open("wb") as err:
         done = subprocess.run(
             [
@@ -155,7 +155,7 @@ def after(folder: Path, mutant: str) -> Outside:
 def test_nothing_planted_is_outside_the_devices_after_a_campaign_in_which_everything_goes_wrong(
     tmp_path: Path,
 ) -> None:
-    outside = after(tmp_path, "nothing")
+    outside = after(tmp_path, "nothing", rounds=3)
     assert outside.holds() == {}
     # it was a campaign: rounds were turned, words that may leave were seen at the desk and answered
     out, err = (outside.chunks[name].decode(errors="replace") for name in ("out.log", "err.log"))
@@ -188,4 +188,5 @@ NIGHTLY = ("the hygiene of files", "the hygiene of a function's process", "the h
 def test_without_one_protection_the_same_search_finds_something(
     mutant: str, tmp_path: Path
 ) -> None:
-    assert after(tmp_path, mutant).holds()
+    # what is not found in the first round would be found late
+    assert after(tmp_path, mutant, rounds=1).holds()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edge.service import Serving, alone, roll_back, status_of
+from edge.service import Serving, roll_back
 from edge.settings import EdgeSettings
+from edge.status import alone, status_of
 from fieldvote.bundle import Bundle
 from fieldvote.cli import app
 from fieldvote.delivery import BundleReply, BundleRequest

@@ -18,7 +18,7 @@ from coordinator.models.compile_cli import compile_command, compile_folder
 from coordinator.models.compiling import check_compiled, compile_training, first_parameters
 from coordinator.models.networks import perceptron
 from coordinator.new_task import Kind, task_files
-from edge.checking import check_task
+from edge.check_task import check_task
 from edge.learning.network import Network
 from fieldvote.bundle import Bundle, unpack
 from fieldvote.errors import InputError, SettingsError, TaskError

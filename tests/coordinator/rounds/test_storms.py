@@ -35,7 +35,7 @@ from tests.doubles.weather import StormyNetwork, Weather
 pytestmark = pytest.mark.slow  # a campaign for each seed
 
 _ROUNDS = 3
-_SEEDS = 50
+_SEEDS = 20  # and a thousand each night
 _LABELS = 8
 _HOURS = 48
 _BAD_DISK, _CRASH = 0.02, 0.01

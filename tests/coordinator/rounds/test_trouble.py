@@ -145,7 +145,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Outcome]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_store_that_takes_nothing_ends_a_step_with_one_error_and_costs_the_campaign_nothing(
     tmp_path: Path,
