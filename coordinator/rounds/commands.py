@@ -91,6 +91,12 @@ def check(campaign: CampaignState, command: Command) -> None:
             f"round {state.number}'s head is served no more: devices have that of round"
             f" {campaign.served_since}, abort that one"
         )
+    heirs = [other for other in campaign.rounds.values() if other.parent == state.model != ""]
+    if command.what == "abort" and (child := next((o for o in heirs if not o.over), None)):
+        raise InputError(
+            f"round {child.number} has begun from the head of round {state.number}: abort round"
+            f" {child.number} first"
+        )
     able = {
         "pause": state.active,
         "resume": state.phase in HELD,

@@ -126,6 +126,26 @@ def test_a_head_that_is_out_can_be_taken_back_by_command(campaign: ByHand) -> No
     assert heads_of(campaign) == {""}
 
 
+def test_a_head_that_another_is_being_made_from_is_not_taken_back_beneath_it(
+    campaign: ByHand,
+) -> None:
+    campaign.turn()
+    campaign.answer()
+    campaign.turn()
+    campaign.answer()
+    campaign.network.away = {ONE, TWO, THREE}
+    campaign.turn()
+    assert campaign.scheduler.campaign.rounds[2].parent == campaign.scheduler.campaign.served != ""
+    with pytest.raises(InputError, match="abort round 2 first"):
+        campaign.scheduler.obey(Command(what="abort", round=1))
+    campaign.network.away = set()
+    for number in (2, 1):
+        campaign.scheduler.obey(Command(what="abort", round=number))
+    campaign.clock.sleep(10)
+    campaign.turn()
+    assert heads_of(campaign) == {""}
+
+
 def test_the_first_head_is_taken_back_to_what_the_tasks_own_model_says(campaign: ByHand) -> None:
     campaign.turn()
     campaign.answer()
