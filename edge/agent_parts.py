@@ -19,6 +19,7 @@ from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.records import HelloRequest
 from fieldvote.releases import TrialRequest
 from fieldvote.task import Task
+from privacy.pii import Redactor
 from privacy.sealing import SealingKey
 from privacy.sealing.rotation import DatedKey
 
@@ -51,6 +52,7 @@ class AgentParts:
         clock_s: What functions are timed by; it only goes forward.
         secure: What sums under masks are made with; None takes no part in any.
         model_inputs: Returns what the task's model is fed for payloads of a pool.
+        redactor: Masks texts as the outbox does, to see what would be left; None looks at no mask.
     """
 
     task: Task
@@ -72,3 +74,4 @@ class AgentParts:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     secure: "SecureMeans | None" = None
     model_inputs: Callable[[Sequence[bytes], TaskInput], NDArray[np.float32]] = model_inputs
+    redactor: Redactor | None = None

@@ -6,6 +6,8 @@ from edge.delta import vote_delta
 from edge.drifting import arrivals, recent
 from edge.entering import Change, Entering
 from edge.holdings import Holdings
+from edge.keeper_state import drawn_by_lot
+from edge.legible import legible
 from edge.selection import FLEET, OfferWish, make_marks, make_offers, pack_offers
 from edge.sums import released
 from fieldvote.errors import InputError
@@ -31,6 +33,11 @@ def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Change]
     probabilities = None if head is None else held.learner.probabilities(head)
     features = embeddings if head is None else held.learner.features(head)
     bits = _bits(message.bits)
+    among = free
+    if message.fresh:
+        among = recent(pool, free, message.fresh, noised=task.policy.privacy.on)
+    if probabilities is not None and message.strategy == FLEET:
+        among = legible(held, among, probabilities, asked)
     offers = make_offers(
         OfferWish(
             strategy=message.strategy,
@@ -45,12 +52,9 @@ def survey(held: Holdings, message: SurveyRequest) -> tuple[SurveyReply, Change]
         sketch_seed=held.parts.sketch_seed,
         rng=held.parts.rng("offers", message.round),
         bits=bits,
+        drawn=drawn_by_lot(pool, free),
         padded=not message.first and asked <= task.policy.limits.offers,
-        among=(
-            recent(pool, free, message.fresh, noised=task.policy.privacy.on)
-            if message.fresh
-            else None
-        ),
+        among=among,
     )
     marks: tuple[Offer, ...] = ()
     if probabilities is not None and message.strategy == FLEET and not message.first:

@@ -225,6 +225,7 @@ def build_device(
             sketch_seed=7,
             evaluates=gold is not None,
             rng=lambda purpose, round_number: stream(1, purpose, number, round_number),
+            redactor=redactor,
         )
     )
     return Device(
