@@ -32,6 +32,7 @@ from edge.answering import take_answers
 from edge.deep_teaching import check_servable
 from edge.entering import nothing
 from edge.holdings import Holdings
+from edge.keeper_state import STATE
 from edge.private_door import check_asked, without_sums
 from edge.serving_head import served_by as served_by  # whoever asks an agent asks this
 from edge.serving_head import take_up
@@ -92,6 +93,7 @@ class Agent:
         """Score and vote on the whole pool once."""
         self._parts = parts
         self._held = Holdings.of(parts)
+        self._kept = parts.pool.note(STATE)
 
     @property
     def votes(self) -> NDArray[np.int8]:
@@ -135,9 +137,10 @@ class Agent:
         return blob
 
     def _take_in(self) -> None:
-        """Score and vote on what came to the pool since the last look."""
-        if len(self._parts.pool) > len(self._held.ids):
-            self._held = self._held.grown()
+        """Score and vote on what came to the pool since the last look; forget what was let go."""
+        kept = self._parts.pool.note(STATE)
+        if kept != self._kept or len(self._parts.pool) > len(self._held.ids):
+            self._held, self._kept = self._held.grown(), kept
 
     def _read(self, message: Request) -> Reply:
         """Answer a request that leaves the pool as it is."""

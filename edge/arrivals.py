@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from edge.install import is_task, replace_file, replace_task, sync_folder
+from edge.install import is_task, replace_file, replace_task
 from edge.pool import Pool
 from edge.trust import Trust
 from fieldvote.bundle import NAME_BYTES, TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import CHUNK_LIMIT, BundleReply, BundleRequest
+from fieldvote.durable import sync_folder
 from fieldvote.errors import (
     FieldvoteError,
     InternalError,

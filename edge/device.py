@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.adding import FILLED, fill
 from edge.agent import Agent, AgentParts
 from edge.arrivals import Arrivals, Place
 from edge.incidents import Incidents
@@ -23,18 +24,11 @@ from edge.pool import Pool
 from edge.redaction import redaction_of
 from edge.scorer import scorer_of
 from edge.settings import EdgeSettings
-from edge.stores import (
-    FILLED,
-    credential_of,
-    fill,
-    ledger_of,
-    open_pool,
-    private_folder,
-    trust_of,
-)
+from edge.stores import credential_of, ledger_of, open_pool, private_folder, trust_of
 from edge.sums import Installed as Sums
 from edge.sums import adopt
 from edge.trust import Trust
+from fieldvote.durable import write_once
 from fieldvote.errors import (
     InputError,
     SettingsError,
@@ -100,7 +94,14 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
         task, files = installed.task, Task.files(place)
         # not again after a purge: its items are in a released sum already, under other ids
         if settings.items and not len(pool) and pool.note(FILLED) is None:
-            fill(pool, Path(settings.items), task, evaluates=settings.evaluates)
+            fill(
+                pool,
+                Path(settings.items),
+                task,
+                evaluates=settings.evaluates,
+                bound=settings.pool,
+                pins=dict(settings.python_functions),
+            )
         ledger = ledger_of(pool, task)
         redactor, vocabulary = redaction_of(task)
         signer = SigningKey.from_bytes(_secret(folder / "signing.key", 32))
@@ -148,6 +149,7 @@ def opened(settings: EdgeSettings, *, now_s: Callable[[], float] = time.time) ->
                 trust=trust,
                 show=credential.show if (credential := credential_of(settings)) else None,
                 secure=_secure_means(settings, signer, trust),
+                redactor=redactor,
             )
         )
         # last, when nothing of the task can fail any more
@@ -223,7 +225,7 @@ def try_out(
         raise TaskError("the labels of this device are not of the new task's classes")
     redaction_of(new)
     functions = compile_functions(new.functions, new.input, new.classes, pins=pins or {})
-    payloads = pool.payloads()[:_TRIED]
+    payloads = pool.payloads(0, _TRIED)
     scores = scorer_of(new, pool).score(model_inputs(payloads, new.input))
     if scores.probabilities.shape[1] != len(new.classes):
         raise ShapeError("probabilities", scores.probabilities.shape, ("n", len(new.classes)))
@@ -233,11 +235,7 @@ def try_out(
 def _secret(path: Path, size: int) -> bytes:
     """Return the secret in a file, drawn from the system and written 0600 if there is none."""
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(size))
-            file.flush()
-            os.fsync(file.fileno())
+        write_once(path, os.urandom(size))
     secret = path.read_bytes()
     if len(secret) != size:
         raise InputError(f"{path.name}: {len(secret)} bytes where a secret of {size} should be")

@@ -7,6 +7,7 @@ clear without its sums, and under masks: only with the second are its items in a
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.passed import tell_of_passed
 from edge.pool import Pool
 from edge.sums import Kind, enter
 from edge.windows import enter_window
@@ -23,9 +24,10 @@ class Entering:
 
     Attributes:
         kind: "summed" or "anchored"; "voted" where all voted items enter the sums of the head;
-            "arrived" where new ones enter the histograms of a round.
-        versions: The functions that are summed together; that round, in digits.
-        places: Positions of the items.
+            "arrived" where new ones enter the histograms of a round, "passed" where that holds
+            ones that are not here any more.
+        versions: The functions that are summed together; that round, in digits; that task.
+        places: Places of the items; of what has passed, the histograms themselves.
     """
 
     kind: str
@@ -41,7 +43,9 @@ class Entering:
         if self.kind == "voted":
             pool.keep_note(VOTED_SUMS, b"sent")
         elif self.kind == "arrived" and self.versions[:1] and self.versions[0].isdecimal():
-            enter_window(pool, int(self.versions[0]), self.places.tolist())
+            enter_window(pool, int(self.versions[0]), pool.column("position")[self.places].tolist())
+        elif self.kind == "passed" and self.versions:
+            tell_of_passed(pool, self.versions[0], self.places)
         elif self.kind in _KINDS:
             enter(pool, self.places, self.versions, _KINDS[self.kind])
         else:

@@ -18,12 +18,12 @@ from fieldvote.records import ARM_RANDOM
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Holdings:
-    """A pool's arrays in memory, by position.
+    """A pool's arrays in memory, by place.
 
     Attributes:
         parts: What the agent is made of.
         ids: Every item's id.
-        positions: Where an id is.
+        positions: The place of an id.
         half: Which items are for evaluation only, if the random arm draws them. Shape (n,).
         learner: Their embeddings, and what a head makes of them.
         views: Their second views.
@@ -85,12 +85,16 @@ class Holdings:
     def grown(self) -> "Holdings":
         """Return what is held once items that came since are scored and voted on too.
 
+        What was let go since is held no more; what stayed is in the order in which it was.
+
         Raises:
             ShapeError: the model's outputs are not of the task's classes.
         """
-        parts, start = self.parts, len(self.ids)
-        payloads, ids = parts.pool.payloads(start), parts.pool.ids()
-        if not payloads:
+        parts, ids = self.parts, self.parts.pool.ids()
+        known = [self.positions[item] for item in ids if item in self.positions]
+        stays, start = np.array(known, dtype=np.int64), len(known)
+        payloads = parts.pool.payloads(start)
+        if not payloads and start == len(self.ids):
             return self
         seen = parts.model_inputs(payloads, parts.task.input)
         scores = parts.scorer.score(seen)
@@ -103,14 +107,15 @@ class Holdings:
             parts.pool.payloads, ids, task_input=parts.task.input, scorer=parts.scorer
         )
         half = np.array([for_evaluation(item) for item in ids[start:]], dtype=np.bool_)
-        votes = np.concatenate([self.votes, votes])
+        votes = np.concatenate([self.votes[stays], votes])
         return Holdings(
             parts=parts,
             ids=ids,
             positions={item: place for place, item in enumerate(ids)},
-            half=np.concatenate([self.half, half]),
+            half=np.concatenate([self.half[stays], half]),
             learner=self.learner.grown(
                 scores.embeddings,
+                stays=stays,
                 second=lambda: views.embeddings,
                 seen=None if parts.scorer.network is None else seen,
             ),

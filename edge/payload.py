@@ -87,6 +87,13 @@ class Payload:
             return None  # from before the pool was locked, or purged; what it held is not summed
 
 
+def forget_unmasked(pool: Pool) -> None:
+    """Let go of what was not masked yet, for its items are at other places now; it is made anew."""
+    payload = Payload.of(pool)
+    if payload is not None and not payload.roster:
+        pool.update("DELETE FROM note WHERE name = ?", [(_NOTE,)])
+
+
 _KINDS: dict[int, type] = {1: Payload}
 
 
@@ -103,7 +110,12 @@ def payload_of(
     """
     summed = SUMMED[type(question)]
     if isinstance(reply, EvaluateReply):
-        reply = replace(reply, confusion=_by_arm(reply.confusion, held.parts.evaluates))
+        evaluates = held.parts.evaluates
+        reply = replace(
+            reply,
+            confusion=_by_arm(reply.confusion, evaluates),
+            calibration=_by_arm(reply.calibration, evaluates),
+        )
     if isinstance(reply, TrialReply) and not reply.items:
         return replace(reply, told=0), None
     clear, parts = take_out(reply, summed.bounds)
@@ -139,10 +151,10 @@ def sums_now(held: Holdings) -> bytes:
     return digest.digest()
 
 
-def _by_arm(confusion: IntVector, evaluates: bool) -> IntVector:
-    """Return counts of held-out devices, then those of the random arm: a device has one of them."""
-    nothing = np.zeros_like(confusion)
-    return np.concatenate([confusion, nothing] if evaluates else [nothing, confusion])
+def _by_arm(counts: IntVector, evaluates: bool) -> IntVector:
+    """Return sums of held-out devices, then those of the random arm: a device has one of them."""
+    nothing = np.zeros_like(counts)
+    return np.concatenate([counts, nothing] if evaluates else [nothing, counts])
 
 
 def _lengths(held: Holdings, question: Request) -> Mapping[str, int]:

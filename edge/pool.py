@@ -18,22 +18,24 @@ from numpy.typing import NDArray
 
 from edge.locked import LOCKED, Locker
 from edge.pool_columns import KeptColumns
-from edge.pool_schema import SCHEMAS
-from fieldvote.errors import InputError, SealError, StoreError
+from edge.pool_schema import clean, prepare, storing
+from fieldvote.errors import InputError, SealError
 from fieldvote.rights import Rights
 from privacy.sealing.at_rest import DataKey, KeySource, unwrapped
 
 ID_BYTES = 16
-PURGED = ("sums of ", "sums in ", "released ", "secure ")
-"""How notes begin that tell of items: a purge deletes them; see edge.sums and edge.summing."""
+PURGED = ("sums of ", "sums in ", "released ", "secure ", "kept ")
+"""How notes begin that tell of items: a purge deletes them; see the files that keep them."""
 _DATA_KEY, _LEFTOVERS = "data key", "data key leftovers"
+_POSITIONS = "kept positions"  # the next one, where the last item there was may be gone
 _JOURNAL_LENGTH = 64  # requests answered again from memory; a coordinator repeats only its latest
 
 
 class Pool:
     """Items and what became of them.
 
-    Positions are stable: item number i keeps its number for as long as the pool lives.
+    Positions are numbers in the order of arrival: an item keeps its own, and where one was let go
+    there is none. Places count the items there are, from 0, and move up when one is let go.
     """
 
     def __init__(self, path: Path | None, *, custody: KeySource | None = None) -> None:
@@ -52,7 +54,7 @@ class Pool:
         self.locker = Locker()
         self.columns = KeptColumns(self.rows, shared=path is not None)
         self._secret: bytes | str | None = None
-        with _storing():
+        with storing():
             if path is not None:
                 # whoever can read this file has every item; SQLite's own side files follow its mode
                 path.touch(mode=0o600)
@@ -60,23 +62,11 @@ class Pool:
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                prepare(self._db)
                 self._unlock(custody)
             except BaseException:
                 self._db.close()
                 raise
-
-    def _prepare(self) -> None:
-        """Set the file up as we need it, and make the tables it does not have yet."""
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        # what is purged is overwritten, else it would stay readable in the file's free pages
-        self._db.execute("PRAGMA secure_delete = ON")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(SCHEMAS):
-            raise StoreError(f"this pool has schema {version}; this program knows {len(SCHEMAS)}")
-        for schema in SCHEMAS[version:]:
-            self._db.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
 
     def _unlock(self, custody: KeySource | None) -> None:
         """Take the data key up, made at the first time."""
@@ -93,7 +83,7 @@ class Pool:
         if self.note(_LEFTOVERS) is not None:
             # free pages and the log hold what was written before the pool was locked
             self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.clean_up()
             self.update("DELETE FROM note WHERE name = ?", [(_LEFTOVERS,)])
 
     def _lock(self, custody: KeySource) -> None:
@@ -148,11 +138,11 @@ class Pool:
         if self._db.in_transaction:
             yield
             return
-        with _storing():
+        with storing():
             self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            with _storing():
+            with storing():
                 self._db.execute("COMMIT")
         except BaseException:
             # on a full disk SQLite may have ended the transaction itself
@@ -171,6 +161,7 @@ class Pool:
         payloads: Sequence[bytes],
         gold: Sequence[int] | None = None,
         rights: Sequence[Rights] | None = None,
+        lots: Sequence[int] | None = None,
     ) -> None:
         """Add items at the end.
 
@@ -180,6 +171,7 @@ class Pool:
             gold: Known classes, for a device that only evaluates.
             rights: What may be done with each; everything if not given. With an item of no rights
                 nothing may be done, so it is refused.
+            lots: What was drawn for each, in a pool that is bounded.
 
         Raises:
             InputError: an id is there already or is none, or the lengths differ.
@@ -192,14 +184,16 @@ class Pool:
         if len(given) != len(ids) or Rights.NONE in given:
             raise InputError("an item without rights is not kept")
         classes: Sequence[int | None] = gold if gold is not None else [None] * len(ids)
-        start = len(self)
+        drawn: Sequence[int | None] = lots if lots is not None else [None] * len(ids)
         levels = [each.level for each in given]
         locked = self.locker.seal("item", "payload", zip(ids, payloads, strict=True))
-        rows = zip(range(start, start + len(ids)), ids, locked, classes, levels, strict=True)
-        with self.changing(), _storing():
+        with self.changing(), storing():
+            places = range(start := self.next_position, start + len(ids))
+            rows = zip(places, ids, locked, classes, levels, drawn, strict=True)
             try:
                 self._db.executemany(
-                    "INSERT INTO item (position, id, payload, gold, rights) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO item (position, id, payload, gold, rights, lot)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
                     rows,
                 )
             except sqlite3.IntegrityError as err:
@@ -207,49 +201,63 @@ class Pool:
             finally:
                 self.columns.changed()
 
+    @property
+    def next_position(self) -> int:
+        """The position of the next item that comes; it was never another's."""
+        last = int(self.rows("SELECT coalesce(max(position), -1) FROM item")[0][0])
+        return max(last + 1, int(self.note(_POSITIONS) or b"0"))
+
+    def let_go(self, places: NDArray[np.int64]) -> None:
+        """Delete the items at these places; the caller holds the transaction and all that moves.
+
+        What was given away stays on the ledger; their positions are nobody's.
+        """
+        self.keep_note(_POSITIONS, b"%d" % self.next_position)
+        positions = self.column("position")[places].tolist()
+        self.update("DELETE FROM item WHERE position = ?", [(each,) for each in positions])
+
     def ids(self) -> list[bytes]:
-        """Return every id by position."""
+        """Return every id by place."""
         return [row[0] for row in self.rows("SELECT id FROM item ORDER BY position")]
 
-    def payloads(self, start: int = 0) -> list[bytes]:
-        """Return payloads by position, every one or from a position on.
+    def payloads(self, start: int = 0, count: int = -1) -> list[bytes]:
+        """Return payloads by place, every one, or from a place on so many at most.
 
         Raises:
             SealError: one was changed or moved on the disk.
         """
-        query = "SELECT id, payload FROM item WHERE position >= ? ORDER BY position"
-        found = self.rows(query, start)
-        return self.locker.open("item", "payload", found)
+        query = "SELECT id, payload FROM item ORDER BY position LIMIT ? OFFSET ?"
+        return self.locker.open("item", "payload", self.rows(query, count, start))
 
-    def payload(self, position: int) -> bytes:
+    def payload(self, place: int) -> bytes:
         """Return one payload.
 
         Raises:
-            InputError: there is no such position.
+            InputError: there is no such place.
             SealError: it was changed or moved on the disk.
         """
-        found = self.rows("SELECT id, payload FROM item WHERE position = ?", position)
+        found = self.payloads(place, 1) if place >= 0 else []
         if not found:
-            raise InputError(f"the pool has {len(self)} items, none at {position}")
-        return self.locker.open("item", "payload", found)[0]
+            raise InputError(f"the pool has {len(self)} items, none at {place}")
+        return found[0]
 
     def column(self, name: str) -> NDArray[np.int64]:
-        """Return gold, arm, answer, answered_in, summed, anchored or rights; -1 if unknown.
+        """Return gold, arm, answer, answered_in, summed, anchored, rights, lot or position.
 
-        By position, and not to be written to. Shape (n,).
+        By place, -1 if unknown, and not to be written to. Shape (n,).
         """
         return self.columns.get(name)
 
-    def mark_shipped(self, position: int, arm: int) -> None:
+    def mark_shipped(self, place: int, arm: int) -> None:
         """Remember that this item was shipped, and why."""
-        self.update("UPDATE item SET arm = ? WHERE position = ?", [(arm, position)])
+        at = int(self.column("position")[place])
+        self.update("UPDATE item SET arm = ? WHERE position = ?", [(arm, at)])
 
-    def answer(self, position: int, label: int, round_number: int) -> None:
+    def answer(self, place: int, label: int, round_number: int) -> None:
         """Remember what a person said of this item; the first answer stays."""
-        self.update(
-            "UPDATE item SET answer = ?, answered_in = ? WHERE position = ? AND answer IS NULL",
-            [(label, round_number, position)],
-        )
+        said = (label, round_number, int(self.column("position")[place]))
+        query = "UPDATE item SET answer = ?, answered_in = ? WHERE position = ? AND answer IS NULL"
+        self.update(query, [said])
 
     def recall(self, request: bytes) -> bytes | None:
         """Return the reply this request got before, if it is still remembered."""
@@ -304,14 +312,17 @@ class Pool:
             if self._secret is not None:
                 self.rewrap(self._secret, key=fresh)
         self.locker.key = fresh
-        with _storing():
-            # the write-ahead log holds copies of what was deleted
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.clean_up()
         return count
+
+    def clean_up(self) -> None:
+        """Leave nothing on the disk of what was deleted, nor much of the room that it took."""
+        with storing():
+            clean(self._db)
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
-        with _storing():
+        with storing():
             return self._db.execute(query, values).fetchall()
 
     def update(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -323,28 +334,17 @@ class Pool:
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Run a statement that changes no item for each of these rows, all or none."""
-        with self.changing(), _storing():
+        with self.changing(), storing():
             self._db.executemany(statement, rows)
 
     # the ledger's store: durable before it returns, as privacy.dp.LedgerStore asks
 
     def append(self, entry: bytes) -> None:
         """Write one ledger entry down."""
-        with _storing():
+        with storing():
             # one statement is a transaction of its own where there is none
             self._db.execute("INSERT INTO ledger (entry) VALUES (?)", (entry,))
 
     def entries(self) -> Iterator[bytes]:
         """Yield every ledger entry, oldest first."""
         return iter([bytes(row[0]) for row in self.rows("SELECT entry FROM ledger ORDER BY seq")])
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """Turn what SQLite says of the disk into our own words."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except (sqlite3.Error, OSError) as err:
-        raise StoreError(f"the pool cannot be used: {err}; nothing was changed") from err

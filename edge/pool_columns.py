@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from fieldvote.errors import InputError
 
-_NAMES = ("gold", "arm", "answer", "answered_in", "summed", "anchored", "rights")
+_NAMES = (
+    "gold",
+    "arm",
+    "answer",
+    "answered_in",
+    "summed",
+    "anchored",
+    "rights",
+    "lot",
+    "position",
+)
 
 
 class KeptColumns:
@@ -49,7 +59,7 @@ class KeptColumns:
         return self._count
 
     def get(self, name: str) -> NDArray[np.int64]:
-        """Return a column by position, -1 where it is unknown; it cannot be written to.
+        """Return a column by place, -1 where it is unknown; it cannot be written to.
 
         Raises:
             InputError: there is no such column.

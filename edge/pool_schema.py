@@ -1,5 +1,11 @@
 """The tables of a device's database, as they came to be: entry n leads from version n to n + 1."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from fieldvote.errors import StoreError
+
 SCHEMAS = (
     """
 CREATE TABLE item (
@@ -50,5 +56,50 @@ CREATE TABLE replay (                   -- which envelopes were here; see privac
 ) WITHOUT ROWID;
 PRAGMA user_version = 5;
 """,
+    """
+-- drawn when an item comes to a pool that is bounded, and says nothing of it; see edge.keeper
+ALTER TABLE item ADD COLUMN lot INTEGER;
+PRAGMA user_version = 6;
+""",
 )
 """Schema after schema: a file is brought from its version to the last when it is opened."""
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Set a file up as we need it, and make the tables it does not have yet.
+
+    Raises:
+        StoreError: a newer program made it.
+    """
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    # what is deleted is overwritten, else it would stay readable in the file's free pages
+    db.execute("PRAGMA secure_delete = ON")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(SCHEMAS):
+        raise StoreError(f"this pool has schema {version}; this program knows {len(SCHEMAS)}")
+    for schema in SCHEMAS[version:]:
+        db.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
+
+
+def clean(db: sqlite3.Connection) -> None:
+    """Leave nothing of what was deleted in the write-ahead log, and give back a half-empty file."""
+    free, every = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count")
+    )
+    if 2 * free > every:
+        # on a full disk, or while another connection writes, it is left to the next time
+        with suppress(sqlite3.OperationalError):
+            db.execute("VACUUM")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Turn what SQLite says of the disk into our own words."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.Error, OSError) as err:
+        raise StoreError(f"the pool cannot be used: {err}; nothing was changed") from err

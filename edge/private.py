@@ -89,7 +89,8 @@ def release_noised(held: Holdings, message: PrivateRequest) -> PrivateReply:
     with pool.changing():
         pool.remember(name, encode(reply))
         if len(fresh):
-            enter_window(pool, message.round, fresh.tolist(), noised=True)
+            positions = pool.column("position")[fresh].tolist()
+            enter_window(pool, message.round, positions, noised=True)
     return reply
 
 
@@ -106,7 +107,7 @@ def _subject(held: Holdings, message: PrivateRequest) -> bytes:
 
 
 def _counted(held: Holdings, message: PrivateRequest) -> tuple[IntVector, IntVector]:
-    """Return what is summed, exact, and the positions of items that are in no later sum of it."""
+    """Return what is summed, exact, and the places of items that are in no later sum of it."""
     if message.about == "arrivals":
         return count_new(held, _private_model(held, message), noised=True)
     return _values(held, message), np.empty(0, dtype=np.int64)

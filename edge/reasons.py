@@ -10,6 +10,7 @@ from edge.pool import Pool
 from edge.scorer import scorer_of
 from edge.serving_head import label_model_of
 from edge.status import look
+from edge.turns import in_turn
 from fieldvote.errors import InputError, UnavailableError
 from strategies.labeling.explanation import Row, explain, to_rows
 
@@ -27,21 +28,21 @@ def explain_item(config: Path, name: str) -> list[Row]:
     """
     settings, task, pool = look(config)
     try:
-        place = _find(pool, name)
+        with in_turn(Path(settings.folder)):  # else an item may be let go in between
+            place = _find(pool, name)
+            payloads, answer = [pool.payload(place)], int(pool.column("answer")[place])
         model = label_model_of(pool, task)
         if model is None:
             raise UnavailableError(
                 "no label model has come to this device yet: its campaign does not train on votes,"
                 " or has not trained; ask 'fieldvote labels explain' where the coordinator runs"
             )
-        payloads = pool.payloads()[place : place + 1]
         pins = dict(settings.python_functions)
         functions = compile_functions(task.functions, task.input, task.classes, pins=pins)
         scores = scorer_of(task, pool).score(model_inputs(payloads, task.input))
         votes = functions.vote(
             items_of(payloads, task.input, scores.probabilities.astype(np.float64))
         )[0]
-        answer = int(pool.column("answer")[place])
     finally:
         pool.close()
     named = [(function.id, function.version) for function in task.functions]
@@ -52,7 +53,7 @@ def explain_item(config: Path, name: str) -> list[Row]:
 
 
 def _find(pool: Pool, name: str) -> int:
-    """Return the position of the one item whose id begins so."""
+    """Return the place of the one item whose id begins so."""
     found = [place for place, item in enumerate(pool.ids()) if item.hex().startswith(name)]
     if len(found) != 1 or not name:
         raise InputError(f"{len(found)} items of this device have an id that begins with '{name}'")

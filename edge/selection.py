@@ -60,6 +60,7 @@ def make_offers(
     bits: int = SKETCH_BITS,
     padded: bool = False,
     among: NDArray[np.int64] | None = None,
+    drawn: NDArray[np.int64] | None = None,
 ) -> tuple[Offer, ...]:
     """Return the offers of one survey: random ones, the best of the rest, and blanks.
 
@@ -74,6 +75,7 @@ def make_offers(
         bits: Length of a sketch, the same on every device.
         padded: Whether blanks make them as many as were asked for.
         among: Positions that may be ranked; all that are free, if not given.
+        drawn: Free positions that are a random sample; all that are free, if not given.
 
     Raises:
         InputError: the strategy has no such name, or bits is not a positive multiple of 8.
@@ -83,7 +85,7 @@ def make_offers(
             f"no strategy '{wish.strategy}': {nearest(wish.strategy, [FLEET, *ACQUISITIONS])}"
         )
     # the random arm is drawn before the ranking, else it would only see what the model left over
-    lots = rng.permutation(free)[: wish.random]
+    lots = rng.permutation(free if drawn is None else drawn)[: wish.random]
     arm = ARM_SEED if wish.first else ARM_RANDOM
     rest = np.setdiff1d(free if among is None else np.intersect1d(free, among), lots)
     ranked, scores = _rank(wish, rest, probabilities, features, rng)

@@ -94,6 +94,28 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How many items a device keeps at a time.
+
+    Attributes:
+        most_items: Most items that nobody was asked about; 0 keeps everything that comes. What is
+            labeled, shipped, offered, or known from the start is kept beside them.
+        by_lot: Share of them that is a random sample of all that came; the others are those that
+            the head is least sure of.
+    """
+
+    most_items: int = 0
+    by_lot: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what keeps nothing, or no sample to judge by."""
+        if self.most_items < 0:
+            raise SettingsError(f"most_items: expected 0 or more, got {self.most_items}")
+        if not 0.1 <= self.by_lot <= 1.0:  # the random arm is drawn from these alone
+            raise SettingsError(f"by_lot: expected 0.1 to 1, got {self.by_lot}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """Settings of one device; paths in the file are relative to it.
 
@@ -115,6 +137,7 @@ class EdgeSettings:
         largest_bundle_bytes: Tasks that come over the wire and are larger are refused. Installing
             one takes about five times its size in memory for a moment.
         evaluates: Whether this device holds labels of its own and only evaluates.
+        pool: How many items are kept.
         items: File the pool is filled from on first start: a .txt of one text a line, or an .npz
             with X or utf8, and y where the device evaluates. Empty: the pool is filled otherwise.
         python_functions: The installed Python labeling functions this device runs: entry point and
@@ -137,6 +160,7 @@ class EdgeSettings:
     directory: str = ""
     largest_bundle_bytes: int = 64 * 2**20
     evaluates: bool = False
+    pool: PoolSettings = field(default_factory=PoolSettings)
     items: str = ""
     python_functions: tuple[tuple[str, str], ...] = ()
     enrolment: EnrolmentSettings | None = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.pool import Pool
 from edge.released import Released
+from edge.windows import WINDOWS as _WINDOWS
 
 Kind: TypeAlias = Literal["summed", "anchored"]
 """The two kinds of sums an item may be in: those of votes, and those of answers."""
@@ -56,7 +57,7 @@ class Installed:
 
 
 def released(pool: Pool, kind: Kind = "summed") -> dict[Released, NDArray[np.int64]]:
-    """Return the positions of all items by the sums they are in."""
+    """Return the places of all items by the sums they are in."""
     numbers = pool.column(kind)
     groups: dict[Released, NDArray[np.int64]] = {}
     for number in np.unique(numbers):
@@ -67,17 +68,17 @@ def released(pool: Pool, kind: Kind = "summed") -> dict[Released, NDArray[np.int
 
 def enter(
     pool: Pool,
-    positions: NDArray[np.int64],
+    places: NDArray[np.int64],
     versions: Collection[str],
     kind: Kind = "summed",
 ) -> None:
     """Remember that these items are in a sum of these functions together."""
-    numbers = pool.column(kind)[positions]
+    numbers = pool.column(kind)[places]
     with pool.changing():
         for number in np.unique(numbers):
             after = _number(pool, _released(pool, int(number)).joined(versions))
-            places = positions[numbers == number].tolist()
-            pool.update(_MOVE[kind], [(after, place) for place in places])
+            moved = pool.column("position")[places[numbers == number]].tolist()
+            pool.update(_MOVE[kind], [(after, position) for position in moved])
 
 
 def earlier_tasks(pool: Pool) -> list[str]:
@@ -141,13 +142,27 @@ def _take_up(pool: Pool, new: Installed) -> None:
         summed, anchored = np.frombuffer(kept, dtype=width, offset=1).reshape(2, -1)
         columns = {"summed": summed, "anchored": anchored}
     for kind, numbers in columns.items():
-        pool.update(_MOVE[kind], [(n, place) for place, n in enumerate(numbers.tolist())])
+        # what came since the family was left is in none of its sums
+        known = pool.column("position")[: len(numbers)].tolist()
+        pool.update(_MOVE[kind], list(zip(numbers.tolist(), known, strict=True)))
     _rename_unnamed(pool, new)
     if kept[0]:
         pool.keep_note(_VOTED, b"sent")
     if pool.note(_CLASSES) != _named(new):
         pool.update("UPDATE item SET answer = NULL, answered_in = NULL, gold = NULL", [()])
     pool.update("UPDATE item SET arm = NULL WHERE answer IS NULL", [()])
+
+
+def let_go_of_sums(pool: Pool, stays: NDArray[np.int64]) -> None:
+    """Keep of the sums of families that were left what is about these places; others are let go."""
+    query = "SELECT name, value FROM note WHERE name LIKE ? OR name LIKE ?"
+    for name, value in pool.rows(query, f"{_SUMS_IN}%", f"{_SUMS_OF}%"):
+        one = name.startswith(_SUMS_OF)
+        if name.startswith(_WINDOWS):
+            continue  # of positions, which nobody else is given
+        numbers = np.frombuffer(value, dtype="u1" if one else _WIDTH, offset=1)
+        rows = numbers.reshape(1 if one else 2, -1)
+        pool.keep_note(name, value[:1] + rows[:, stays[stays < rows.shape[1]]].tobytes())
 
 
 def _rename_unnamed(pool: Pool, new: Installed) -> None:

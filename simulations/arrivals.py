@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.agent import Agent, AgentParts
+from edge.keeper import Keeper
+from edge.keeper_views import KeeperMeans
 from fieldvote.errors import InputError
 from fieldvote.heads import EvaluateRequest
 from fieldvote.records import REQUESTS, SurveyRequest, decode
+from fieldvote.rights import Rights
 from fieldvote.rng import stream
 from fieldvote.summed_fields import question_of
 from simulations.dataset import Dataset
@@ -116,9 +119,16 @@ class Supply:
 class ArrivingAgent(Agent):
     """An agent whose pool takes in what is due before it answers."""
 
-    def __init__(self, parts: AgentParts, supply: Supply) -> None:
-        """Begin with what is there at the start."""
-        self._supply, self._pool = supply, parts.pool
+    def __init__(self, parts: AgentParts, supply: Supply, means: KeeperMeans | None = None) -> None:
+        """Begin with what is there at the start.
+
+        Args:
+            parts: What an agent is made of.
+            supply: What comes.
+            means: How a bounded pool decides what stays; None keeps everything.
+        """
+        self._supply, self._pool, self._means = supply, parts.pool, means
+        self._here = 0
         self._receive(0)
         super().__init__(parts)
 
@@ -129,7 +139,7 @@ class ArrivingAgent(Agent):
             WireError: the bytes are no request.
             RefusalError: the policy or the ledger says no.
         """
-        if len(self._pool) < len(self._supply.ids):
+        if self._here < len(self._supply.ids):
             asked = question_of(decode(request, *REQUESTS))
             if isinstance(asked, SurveyRequest | EvaluateRequest):
                 self._receive(asked.round)
@@ -137,11 +147,15 @@ class ArrivingAgent(Agent):
 
     def _receive(self, number: int) -> None:
         """Add the items that are due and not there yet."""
-        here, due = len(self._pool), self._supply.due(number)
-        if due > here:
-            gold = self._supply.gold
-            self._pool.add(
-                self._supply.ids[here:due],
-                self._supply.payloads[here:due],
-                gold=None if gold is None else gold[here:due],
-            )
+        here, due = self._here, self._supply.due(number)
+        if due <= here:
+            return
+        self._here = due
+        ids, payloads = self._supply.ids[here:due], self._supply.payloads[here:due]
+        if self._means is not None:
+            keeper = Keeper(self._pool, self._means)
+            keeper.see(ids, payloads, [Rights.SHIP] * len(ids))
+            keeper.settle()
+            return
+        gold = self._supply.gold
+        self._pool.add(ids, payloads, gold=None if gold is None else gold[here:due])

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from coordinator.labels.desk import DeskKeys
 from edge.agent import Agent, AgentParts
+from edge.keeper import is_bounded
+from edge.keeper_views import KeeperMeans
 from edge.outbox import Outbox, Recipient
 from edge.pool import Pool
 from edge.secure_means import SecureMeans
@@ -68,6 +70,21 @@ def set_up_devices(
     return devices
 
 
+def _keeping(population: Population, number: int, *, evaluates: bool) -> KeeperMeans | None:
+    """Return how a device decides what stays in its pool; None where everything does."""
+    shared, bound = population.shared, population.scenario.pool
+    if not is_bounded(shared.task, bound, evaluates=evaluates):
+        return None
+    return KeeperMeans(
+        task=shared.task,
+        bound=bound,
+        scorer=lambda: shared.scorer,
+        functions=lambda: shared.functions,
+        entropy=keyed_entropy(population.seed, "lots", number),
+        model_inputs=shared.model_inputs,
+    )
+
+
 def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> SimulatedDevice:
     """Fill one pool and put an agent in front of it."""
     seed, shared = population.seed, population.shared
@@ -99,6 +116,7 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
             rng=lambda purpose, round_number: stream(seed, purpose, number, round_number),
             clock_s=lambda: 0.0,
             model_inputs=shared.model_inputs,
+            redactor=shared.redactor,
             secure=SecureMeans(
                 signer=signer,
                 directory=lambda: directory_of(seed, population.dataset.devices),
@@ -106,5 +124,6 @@ def _set_up(population: Population, number: int, pool: Pool, desk: DeskKeys) -> 
             ),
         ),
         population.supply(number),
+        _keeping(population, number, evaluates=evaluates),
     )
     return SimulatedDevice(agent=agent, ledger=ledger)

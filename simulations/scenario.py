@@ -16,6 +16,7 @@ from coordinator.steering_settings import (
     StopSettings,
 )
 from coordinator.teaching_settings import TeachingSettings
+from edge.settings import PoolSettings
 from fieldvote.cohort_policy import CohortPolicy
 from fieldvote.errors import InputError, nearest
 from fieldvote.privacy_policy import PrivacySettings
@@ -72,6 +73,7 @@ class Scenario:
         inputs: How embeddings become the head's inputs.
         recipes: Which inputs are tried beside those, and when.
         arrivals: Which items come while the campaign runs.
+        pool: How many items a device keeps at a time.
         drift: When those are taken to be unlike the ones before.
         gain: How often choosing is compared with picking at random.
         stop: When the campaign ends by itself.
@@ -108,6 +110,7 @@ class Scenario:
     inputs: InputSettings = field(default_factory=InputSettings)
     recipes: RecipeSettings = field(default_factory=RecipeSettings)
     arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+    pool: PoolSettings = field(default_factory=PoolSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     gain: GainSettings = field(default_factory=GainSettings)
     stop: StopSettings = field(default_factory=StopSettings)

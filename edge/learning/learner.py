@@ -24,6 +24,7 @@ from strategies.aggregation.summed_head import (
     head_sums,
     predict,
 )
+from strategies.calibration_sums import tempered
 from strategies.representation import Representation
 
 MOST_EPOCHS = 1000
@@ -40,6 +41,7 @@ class Learner:
         second: Callable[[], NDArray[np.float32]] | None = None,
         network: Network | None = None,
         seen: NDArray[np.float32] | None = None,
+        among: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep the embeddings; the representation comes with the first head.
 
@@ -49,8 +51,11 @@ class Learner:
             second: Returns the embeddings of the items' second views, in the same order.
             network: The task's own network, where it is trained.
             seen: What that is fed for each item. Shape (n, width).
+            among: Embeddings that say where this device's centre is, and whose neighbours items
+                are; the items' own if not given. Shape (m, d).
         """
         self.embeddings = embeddings.astype(np.float64)
+        self._among = None if among is None else among.astype(np.float64)
         self._classes = classes
         self._second = second
         self._network, self._seen = network, seen
@@ -61,6 +66,7 @@ class Learner:
         self,
         embeddings: NDArray[np.float32],
         *,
+        stays: NDArray[np.int64],
         second: Callable[[], NDArray[np.float32]] | None,
         seen: NDArray[np.float32] | None,
     ) -> "Learner":
@@ -68,11 +74,16 @@ class Learner:
 
         Args:
             embeddings: Of the items that came. Shape (n, d).
+            stays: Places of the items that are still there.
             second: Returns the embeddings of all items' second views.
             seen: What the task's own network is fed for those that came. Shape (n, width).
         """
-        old = self.embeddings.astype(np.float32)  # as they came, to the bit
-        fed = None if self._seen is None or seen is None else np.concatenate([self._seen, seen])
+        old = self.embeddings[stays].astype(np.float32)  # as they came, to the bit
+        fed = (
+            None
+            if self._seen is None or seen is None
+            else np.concatenate([self._seen[stays], seen])
+        )
         return Learner(
             np.concatenate([old, embeddings]),
             classes=self._classes,
@@ -89,14 +100,20 @@ class Learner:
         Args:
             model: What is asked.
             places: Positions of the items that matter; every item if not given.
+
+        Raises:
+            ShapeError: it is no head of this task.
+            InputError: its temperature is none.
         """
         if len(model.deep):
             network, seen = self.network
             # all of them: what a network says of an item depends in its last bits on the batch
             said = network.probabilities(model.deep, seen)
-            return said if places is None else said[places]
-        inputs = self._inputs_for(model)
-        return predict(inputs if places is None else inputs[places], self._head_of(model))
+            said = said if places is None else said[places]
+        else:
+            inputs = self._inputs_for(model)
+            said = predict(inputs if places is None else inputs[places], self._head_of(model))
+        return tempered(said, model.temperature) if model.temperature else said
 
     @property
     def network(self) -> tuple[Network, NDArray[np.float32]]:
@@ -172,8 +189,8 @@ class Learner:
         key = representation_key(model)
         if key != self._of:
             representation = representation_of(model)
-            centre = representation.centre(self.embeddings)
-            self._inputs = representation.inputs(self.embeddings, centre)
+            centre = representation.centre(self.embeddings if self._among is None else self._among)
+            self._inputs = representation.inputs(self.embeddings, centre, pool=self._among)
             self._of = key
         return self._inputs
 

@@ -300,7 +300,7 @@ def file_hygiene() -> None:
     """Let an error quote the file it could not read."""
     import edge.item_file
 
-    def decode(content: bytes, where: str) -> str:
+    def decode(content: bytes, where: str, *_: object) -> str:
         with suppress(UnicodeDecodeError):
             return content.decode()
         raise ValueError(f"{where}: {content!r}")

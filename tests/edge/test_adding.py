@@ -40,7 +40,7 @@ def test_an_agent_takes_in_what_is_added_while_it_is_up_and_sums_each_item_once(
         assert surveyed(serving, 3).items == 0
         hello = serving.answer(encode(HelloRequest(campaign="c")))
         assert decode(hello, HelloReply).items == 5
-    assert add_items(config, more) == 3
+    assert add_items(config, more).kept == 3
     assert status_of(config)["items"] == 8
 
 

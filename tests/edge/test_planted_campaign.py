@@ -36,13 +36,13 @@ folder = "state"
 task = "task"
 rounds = {rounds}
 quorum = 3
-answers_wait_s = 5
+answers_wait_s = 30
 [campaign]
 name = "planted"
 surveyed_share = 1.0
 labels_per_device = 3
 offers = 6
-deadline_s = 1.0
+deadline_s = 10.0
 exchanges = 3
 vote_weight = 1.0
 """

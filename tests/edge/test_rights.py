@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.adding import barred_items
 from edge.device import Device, opened
 from edge.item_file import load_items
 from edge.items import row_payload, text_payload
 from edge.pool import Pool
 from edge.selection import pack_offers
 from edge.settings import EdgeSettings
-from edge.stores import barred_items
 from fieldvote.errors import DataError, InputError, RefusalError
 from fieldvote.records import (
     ARM_CHOSEN,

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from coordinator.models.training import first_model
 from coordinator.settings import InputSettings
 from coordinator.steering_settings import AllocationSettings, ClassShare, DriftSettings
+from edge.keeper_state import KeeperState
+from edge.settings import PoolSettings
 from fieldvote.errors import InputError
 from fieldvote.heads import EvaluateRequest
 from fieldvote.records import HelloRequest, SurveyReply, SurveyRequest, decode, encode
-from simulations.arrivals import ArrivalSettings, arrival_rounds, shifted
+from simulations.arrivals import ArrivalSettings, ArrivingAgent, arrival_rounds, shifted
 from simulations.dataset import Dataset
 from simulations.devices import set_up_devices
 from simulations.population import Population, device_id, populate
@@ -132,17 +135,38 @@ def test_a_pool_takes_in_what_is_due_when_it_is_asked_and_once(tmp_path: Path) -
         assert [truth[item] for item in held.ids()] == held.column("gold").tolist()
 
 
+def test_a_bounded_pool_lets_go_alike_whenever_it_is_rehearsed(tmp_path: Path) -> None:
+    population = coming(tmp_path, pool=PoolSettings(most_items=4))
+    number = int(np.flatnonzero(~population.held_out)[0])
+    judge = int(np.flatnonzero(population.held_out)[0])
+    kept = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            devices = set_up_devices(population, [number, judge], stack)
+            for device in (number, judge):
+                for asked in range(2, 7):
+                    cast(ArrivingAgent, devices[device_id(device)].agent)._receive(asked)
+            mine, others = (devices[device_id(each)].agent._parts.pool for each in (number, judge))
+            kept.append(mine.ids())
+            assert KeeperState.of(mine).came == len(population.item_ids(number)) > 4
+            assert len(others) == len(population.item_ids(judge))
+    assert len(kept[0]) == 4
+    assert kept[0] == kept[1]
+
+
 def test_a_scenario_file_says_what_comes_and_what_it_steers_by(tmp_path: Path) -> None:
     rows_file(tmp_path / "rows.npz")
     file = tmp_path / "mine.toml"
     file.write_text(
         'name = "mine"\ndata = "rows.npz"\n'
         "[arrivals]\nrounds = 8\nshift_from = 5\n[drift]\nwatch = true\n"
+        "[pool]\nmost_items = 90\nby_lot = 0.25\n"
         "[gain]\nevery = 3\n[stop]\nwhen_spent = true\n"
         '[[allocation.classes]]\nname = "0"\nshare = 0.2\n'
     )
     scenario = Scenario.load(file)
     assert scenario.arrivals == ArrivalSettings(rounds=8, shift_from=5)
+    assert scenario.pool == PoolSettings(most_items=90, by_lot=0.25)
     campaign = scenario.campaign(seed=1)
     assert campaign.drift == DriftSettings(watch=True)
     assert campaign.gain.every == 3
