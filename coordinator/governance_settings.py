@@ -1,4 +1,4 @@
-"""What a campaign looks at in a new head beside its score: who taught it, and what it forgot."""
+"""What a campaign looks at in a new head beside its score: its teachers, its memory, its doubts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -29,6 +29,22 @@ class InfluenceSettings:
                 "influence: expected curvature_exchanges of 0 or more, and most_numbers of 1 or"
                 " more"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationSettings:
+    """Whether it is counted how sure a head is, and what goes by it.
+
+    Attributes:
+        measure: Whether devices count it with an evaluation. Devices of programs that know no such
+            question refuse it: while most are, it must be off.
+        scores: Whether devices score their items by what a head says at its temperature. Held-out
+            devices then have a word in what is asked, in one number. A network is always taken at
+            its word.
+    """
+
+    measure: bool = True
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.plausible import MOST_FINE, MOST_ITEMS, Shapes, are_counts
+from coordinator.plausible import MOST_FINE, MOST_ITEMS, Shapes, are_counts, builds
+from fieldvote.codec import IntVector
 from fieldvote.comparing import CompareReply
 from fieldvote.errors import InputError
 from fieldvote.heads import EvaluateReply, GradientReply, VotesReply
@@ -15,6 +16,7 @@ from fieldvote.recasting import RecastReply
 from fieldvote.records import DeviceId, decode
 from fieldvote.summed_fields import COHORT
 from fieldvote.traces import TraceReply
+from strategies.calibration_sums import CalibrationSums, length_of
 
 Kind = TypeVar("Kind")
 Summing = TypeVar("Summing", GradientReply, VotesReply, TraceReply, CompareReply, RecastReply)
@@ -68,25 +70,61 @@ class Readings:
         """Return the sums of one exchange about other inputs; nothing is stored."""
         return self._sums(RecastReply, round_number, step, replies, fits)
 
-    def confusion(
-        self, round_number: int, replies: Mapping[DeviceId, bytes]
-    ) -> dict[DeviceId, NDArray[np.int64]]:
-        """Return confusion counts by device, each of shape (k, k).
+    def judged(
+        self, round_number: int, replies: Mapping[DeviceId, bytes], *, heads: int = 0
+    ) -> dict[DeviceId, IntVector]:
+        """Return what devices counted of a head: confusion counts, then calibration sums.
 
-        A cohort's are of its held-out devices, then of the random arm of the others: (2 k, k).
+        A cohort's are of its held-out devices, then all again of the random arm of the others. Who
+        has counted without calibrating has zeros there.
+
+        Args:
+            round_number: The round.
+            replies: What came back.
+            heads: Of how many heads it was asked how sure they are; 0 for not.
         """
-        k = self._shapes.classes
         counts = {}
         for device, blob in sorted(replies.items()):
             reply = self._decode(blob, EvaluateReply)
             if reply is None or not self._is_of(round_number, reply.round):
                 continue
-            rows = 2 * k if device == COHORT else k
-            if not are_counts(reply.confusion, rows * k, most=MOST_ITEMS):
+            read = self._counted(reply, whole=device == COHORT, heads=heads)
+            if read is None:
                 self.dropped["does not fit"] += 1
                 continue
-            counts[device] = reply.confusion.reshape(rows, k)
+            counts[device] = read
         return counts
+
+    def _counted(self, reply: EvaluateReply, *, whole: bool, heads: int) -> IntVector | None:
+        """Return what was counted, side by side; None where no device can have counted that.
+
+        Of a cohort a lie shows in the sum alone: then nothing is calibrated, and the counts stay.
+        """
+        k, sides = self._shapes.classes, 2 if whole else 1
+        nothing = np.zeros(sides * length_of(heads), dtype=np.int64)
+        told = reply.calibration if len(reply.calibration) else nothing
+        if not are_counts(reply.confusion, sides * k * k, most=MOST_ITEMS):
+            return None
+        counts = reply.confusion.reshape(sides, k * k)
+        fits = are_counts(told, len(nothing), most=MOST_FINE) and all(
+            self._are_of(sums, each, heads=heads)
+            for sums, each in zip(told.reshape(sides, -1), counts, strict=True)
+        )
+        if not (fits or whole):
+            return None
+        sums = (told if fits else nothing).reshape(sides, -1)
+        return np.concatenate([counts, sums], axis=1).ravel()
+
+    def _are_of(self, sums: IntVector, counts: IntVector, *, heads: int) -> bool:
+        """Return whether calibration sums can be of items that were counted so, if they are any."""
+        k = self._shapes.classes
+        right, items = int(counts[:: k + 1].sum()), int(counts.sum())
+
+        def check(vector: IntVector) -> None:
+            told = CalibrationSums.from_vector(vector, heads=heads)
+            told.check(right=right, items=items, classes=k)
+
+        return not sums.any() or builds(check, sums)
 
     def _sums(
         self,

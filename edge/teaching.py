@@ -1,5 +1,7 @@
 """What a device's lessons say of a head, of a label model, or of how good a head is; sums only."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from edge.deep_teaching import deep_sums
@@ -18,6 +20,7 @@ from fieldvote.heads import (
 )
 from fieldvote.records import ARM_RANDOM
 from fieldvote.teaching import ABOUT_LESSONS
+from strategies.calibration_sums import CalibrationSums
 from strategies.evaluation import confusion
 from strategies.labeling import LabelModel
 
@@ -88,8 +91,14 @@ def _of_lessons(held: Holdings, message: VotesRequest) -> IntVector:
 
 
 def evaluate(held: Holdings, message: EvaluateRequest) -> EvaluateReply:
-    """Return confusion counts over items that never train."""
+    """Return confusion counts over items that never train, and how sure a head is of those."""
     places, truth = held.judged
-    predicted = held.learner.probabilities(message.model, places).argmax(axis=1)
-    counts = confusion(truth, predicted, held.classes)
-    return EvaluateReply(round=message.round, confusion=counts.ravel())
+    said = held.learner.probabilities(message.model, places)
+    counts = confusion(truth, said.argmax(axis=1), held.classes)
+    reply = EvaluateReply(round=message.round, confusion=counts.ravel())
+    if not message.calibrates:
+        return reply
+    heads = [said]
+    if message.before is not None:
+        heads.append(held.learner.probabilities(message.before, places))
+    return replace(reply, calibration=CalibrationSums.of(heads, truth).to_vector())

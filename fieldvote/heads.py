@@ -29,6 +29,7 @@ class HeadModel:
         deep: Parameters of the task's own network in steps of 2^-20, in the order of its train
             step; they score in the head's place. Empty where the network is as the task has it.
         smooth: How far an item is moved to its nearest neighbours on its device, 0 to 1.
+        temperature: What the log-odds it says are divided by; 0 where it is taken at its word.
     """
 
     parent: str
@@ -45,6 +46,7 @@ class HeadModel:
     weights: IntVector
     deep: IntVector = field(default_factory=lambda: np.empty(0, dtype=np.int64), metadata=LATER)
     smooth: float = field(default=0.0, metadata=LATER)
+    temperature: float = field(default=0.0, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,18 +151,37 @@ class VotesReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateRequest:
-    """How often is this head right on your labeled items that are never trained on?"""
+    """How often is this head right on your labeled items that are never trained on?
+
+    Attributes:
+        round: Which round.
+        model: The head.
+        calibrates: Whether it is asked too how sure the head is of them; see
+            strategies.calibration_sums.
+        before: The head before it, of which that is asked on the same items; None for none.
+    """
 
     round: int
     model: HeadModel
+    calibrates: bool = field(default=False, metadata=LATER)
+    before: HeadModel | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EvaluateReply:
-    """Confusion counts, truth by row. Shape (k * k,)."""
+    """What judged items come to.
+
+    Attributes:
+        round: Which round.
+        confusion: Counts, truth by row. Shape (k * k,).
+        calibration: How sure the head is of them, then the one before; empty where nobody asked.
+    """
 
     round: int
     confusion: IntVector
+    calibration: IntVector = field(
+        default_factory=lambda: np.empty(0, dtype=np.int64), metadata=LATER
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ PORTIONS: Mapping[tuple[type, str], str] = {
     (AnswersReply, "voted"): "updates",
     (GradientReply, "sums"): "updates",
     (EvaluateReply, "confusion"): "summaries",
+    (EvaluateReply, "calibration"): "summaries",
     (CompareReply, "sums"): "updates",
     (RecastReply, "sums"): "updates",
     (TrialReply, "votes"): "summaries",

@@ -101,7 +101,7 @@ SUMMED: Mapping[type[Request], Summed] = {
     CompareRequest: Summed(reply=CompareReply, bounds={"sums": FINE}),
     RecastRequest: Summed(reply=RecastReply, bounds={"sums": FINE}),
     PrivateRequest: Summed(reply=PrivateReply, bounds={"sums": FINE}),
-    EvaluateRequest: Summed(reply=EvaluateReply, bounds={"confusion": RIGHT}),
+    EvaluateRequest: Summed(reply=EvaluateReply, bounds={"confusion": RIGHT, "calibration": FINE}),
     TrialRequest: Summed(
         reply=TrialReply, bounds={**dict.fromkeys(_TRIAL_COUNTS, COUNT), "micros": FINE}
     ),
@@ -160,16 +160,7 @@ def nothing_of(question: Request) -> Reply:
                 round=question.round, accepted=0, trained=0, anchors=none, labeled=none, voted=none
             )
         case TrialRequest():
-            return TrialReply(
-                round=question.round,
-                task="",
-                items=0,
-                seen=none,
-                votes=none,
-                anchors=none,
-                errors=none,
-                micros=none,
-            )
+            return TrialReply.nothing(question.round)
         case _:
             raise WireError(f"{type(question).__name__} has no answer without a sum")
 

@@ -243,6 +243,8 @@ class Evaluated:
         random_arm: The same of the random arm.
         trace: Digest of which function taught it what; empty where nobody asked.
         fates: What became of what the head before knew, by slice and class; empty likewise.
+        calibration: How sure it is of the same items, and the head before; empty likewise.
+        temperature: What its log-odds are divided by from here on; 0: it is taken at its word.
     """
 
     round: int
@@ -250,6 +252,8 @@ class Evaluated:
     random_arm: tuple[int, ...]
     trace: str = ""
     fates: tuple[int, ...] = ()
+    calibration: tuple[int, ...] = ()
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from coordinator.store.rows import KnownDevice
 from fieldvote.codec import IntVector, decode, encode
-from fieldvote.heads import EvaluateRequest
+from fieldvote.heads import EvaluateRequest, HeadModel
 from fieldvote.records import (
     DeviceId,
 )
@@ -23,6 +23,8 @@ from fieldvote.summed_fields import COHORT
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LegSums:
     """What replies to one leg of training or evaluation add up to.
+
+    Of a head that is judged these are confusion counts, and then calibration sums.
 
     Attributes:
         held_out: Over held-out devices, or over all where that makes no difference.
@@ -39,6 +41,7 @@ class LegSums:
 
 
 NOTHING = np.empty(0, dtype=np.int64)
+_MOST_BESIDE = 1 << 22  # weights of a network: two of them fit a message
 _KINDS: dict[int, type] = {1: LegSums}
 
 
@@ -81,18 +84,36 @@ class Judging:
         devices: Sequence[DeviceId],
         *,
         least: bool = True,
+        calibrates: bool = False,
     ) -> Rest | None:
-        """Count how a head does on these devices, at least one if there must be."""
+        """Count how a head does on these devices, at least one if there must be.
+
+        Args:
+            state: The round.
+            name: Of the exchange.
+            leg: Which of its legs.
+            digest: Of the head.
+            devices: Who is asked.
+            least: Whether one of them must answer.
+            calibrates: Whether to ask too how sure it is, and the one before of the same items.
+        """
         known = self._parts.store.devices()
+        before = self._before(state) if calibrates else None
 
         def requests() -> dict[DeviceId, bytes]:
-            request = EvaluateRequest(round=state.number, model=self._parts.shelf.get(digest))
+            request = EvaluateRequest(
+                round=state.number,
+                model=self._parts.shelf.get(digest),
+                calibrates=calibrates,
+                before=before,
+            )
             return dict.fromkeys(devices, encode_message(request))
 
         def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
-            counted = self._parts.inbox.confusion(state.number, replies)
+            heads = calibrates + (before is not None)
+            counted = self._parts.inbox.judged(state.number, replies, heads=heads)
             for device, counts in counted.items():
-                self.add(state, name, leg, by_arm(device, counts.ravel(), known))
+                self.add(state, name, leg, by_arm(device, counts, known))
             return list(counted)
 
         return self._exchanges.step(
@@ -107,6 +128,11 @@ class Judging:
                 close=lambda: self.keep(state, name, leg),
             ),
         )
+
+    def _before(self, state: RoundState) -> HeadModel | None:
+        """Return the head before a round's; None for none, or one too large to be sent beside."""
+        before = self._parts.shelf.get(state.parent) if state.parent else None
+        return None if before is None or len(before.deep) > _MOST_BESIDE else before
 
     def add(self, state: RoundState, name: str, leg: int, sums: LegSums) -> None:
         """Add to what a leg has come to so far."""

@@ -163,6 +163,7 @@ class RoundState:
         looked: Whether its new items were compared with those before.
         compared: Whether its shadow heads were compared.
         recast: Whether it is settled which inputs its head is trained on.
+        temperature: What the log-odds of the new head are divided by; 0: it is taken at its word.
     """
 
     number: int = 0
@@ -193,6 +194,7 @@ class RoundState:
     looked: bool = False
     compared: bool = False
     recast: bool = False
+    temperature: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -286,7 +288,7 @@ def advance(state: RoundState, event: Event) -> RoundState:
         case Compared() if phase is Phase.EVALUATING and closed and not state.compared:
             return replace(state, exchange=None, legs=(), compared=True)
         case Evaluated() if phase is Phase.EVALUATING and closed:
-            return state.to(Phase.GATE, trace=event.trace)
+            return state.to(Phase.GATE, trace=event.trace, temperature=event.temperature)
         case Passed() if phase is Phase.GATE:
             after = Phase.CANARY if event.roll_out else Phase.DONE
             return state.to(after, reason=event.reason, serial=event.serial)

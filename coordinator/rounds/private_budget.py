@@ -71,6 +71,7 @@ def privacy_rows(task: Task, *, rounds: int, devices: int) -> dict[str, str]:
             f" {max(privacy.epsilon - spent, 0.0):.2f} left (delta {privacy.delta:g})"
         ),
         "outside_epsilon": "offers, shipped candidates and what people answer",
+        "calibration": "none: how sure a head is would be one more release of the judged records",
     }
     return rows | {"privacy": " ".join(explained(task, devices=devices or privacy.cohort))}
 

@@ -18,6 +18,7 @@ from coordinator.models.totals import (
 from coordinator.models.training import Trained as Solved
 from coordinator.rounds.agreement import fit_of
 from coordinator.rounds.allocation import wishes_of
+from coordinator.rounds.calibrating import evaluated
 from coordinator.rounds.campaign import CampaignState, advance_campaign
 from coordinator.rounds.drift import looked_again
 from coordinator.rounds.events import (
@@ -40,7 +41,7 @@ from coordinator.rounds.gate import is_clearly_worse, verdict_of
 from coordinator.rounds.governing import Governing, govern_round, write_rule
 from coordinator.rounds.groups import steps_of
 from coordinator.rounds.influence import found_again, in_words
-from coordinator.rounds.judging import read_sums
+from coordinator.rounds.judging import LegSums, read_sums
 from coordinator.rounds.keeping import Kept, kept_in
 from coordinator.rounds.learning import begin
 from coordinator.rounds.machine import RoundState
@@ -161,7 +162,7 @@ def _steps(
                     yield Rebuilt(
                         step="influence", recorded=in_words(*said), rebuilt=in_words(*found)
                     )
-                yield _evaluation(store, event, legs["evaluate"][-1])
+                yield _evaluation(event, read_sums(store.artifact(legs["evaluate"][-1])), task)
             case Passed() | Refused():
                 verdict = verdict_of(
                     before.scored,
@@ -200,14 +201,14 @@ def _gained(event: Compared) -> str:
 def _labels(store: Store, settings: CampaignSettings, number: int) -> Rebuilt:
     """Judge again what people said of every item whose label first counted in this round."""
     recorded, rebuilt = sha256(), sha256()
-    for kept in store.kept_labels():
-        if kept.counted == number:
-            label = kept.label
-            recorded.update(b"%s %d %s\n" % (label.item, label.label, label.method.encode()))
-            said = judge([answer for answer, _ in kept.answers], settings.labeling)
-            again = (said.label, said.method) if isinstance(said, Verdict) else (-1, said.name)
-            rebuilt.update(b"%s %d %s\n" % (label.item, again[0], again[1].encode()))
-    return Rebuilt(step="labels", recorded=recorded.hexdigest(), rebuilt=rebuilt.hexdigest())
+    for kept in [each for each in store.kept_labels() if each.counted == number]:
+        label = kept.label
+        recorded.update(b"%s %d %s\n" % (label.item, label.label, label.method.encode()))
+        said = judge([answer for answer, _ in kept.answers], settings.labeling)
+        again = (said.label, said.method) if isinstance(said, Verdict) else (-1, said.name)
+        rebuilt.update(b"%s %d %s\n" % (label.item, again[0], again[1].encode()))
+    both = [each.hexdigest()[:12] for each in (recorded, rebuilt)]
+    return Rebuilt(step="labels", recorded=both[0], rebuilt=both[1])
 
 
 def _selection(
@@ -326,14 +327,13 @@ def _rebuilt_head(event: Trained, solved: object) -> Rebuilt:
     return Rebuilt(step="model", recorded=event.model[:12], rebuilt=rebuilt)
 
 
-def _evaluation(store: Store, event: Evaluated, digest: str) -> Rebuilt:
-    """Count again from the kept sums."""
-    sums = read_sums(store.artifact(digest))
-    return Rebuilt(
-        step="evaluation",
-        recorded=_vector(np.array(event.held_out + event.random_arm)),
-        rebuilt=_vector(np.concatenate([sums.held_out, sums.random_arm])),
+def _evaluation(event: Evaluated, sums: LegSums, task: Task) -> Rebuilt:
+    """Count and calibrate again from the kept sums."""
+    recorded, rebuilt = (
+        f"{_vector(np.array(e.held_out + e.random_arm + e.calibration))}, {e.temperature}"
+        for e in (event, evaluated(event.round, sums, len(task.classes)))
     )
+    return Rebuilt(step="evaluation", recorded=recorded, rebuilt=rebuilt)
 
 
 def _items(items: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from coordinator.labels.consensus import disputed
 from coordinator.models.totals import model_to_start_from
 from coordinator.rounds.allocation import wishes_of
 from coordinator.rounds.asked import asked_before
+from coordinator.rounds.calibrating import scored_by
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.clock import after, is_over
 from coordinator.rounds.drift import DriftWatch
@@ -68,14 +69,13 @@ class Steps:
         strategy = strategy_of(state, self._settings)
         seeds = self._settings.seed_offers if strategy == FLEET else 1
         lots = seeds if state.first else self._random_offers(state)
-        model = self._parts.shelf.get(campaign.model) if campaign.model else None
         request = SurveyRequest(
             round=state.number,
             strategy=strategy,
             offers=0 if state.first else self._settings.offers,
             random_offers=lots,
             first=state.first,
-            model=model,
+            model=scored_by(campaign, self._parts.shelf, self._settings),
             task=self._parts.task.digest,
             watch=self._drift.asked(state, campaign),
             fresh=self._drift.fresh(state, campaign),

@@ -1,11 +1,14 @@
 """What people see of rounds: a line each, or one on a screen, and what it waits for."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
+from coordinator.rounds.calibrating import calibrations
+from coordinator.rounds.calibration_view import calibration_rows, errors_told, scores_told
 from coordinator.rounds.campaign import STREAM, CampaignState, advance_campaign
 from coordinator.rounds.depth_view import taught_of
-from coordinator.rounds.events import Evaluated, Resolved, load_event
+from coordinator.rounds.events import Evaluated, Resolved, Selected, load_event
 from coordinator.rounds.gate import right_of, told
 from coordinator.rounds.machine import HELD, Phase, RoundState
 from coordinator.rounds.steering_view import line_of, rows_of
@@ -34,16 +37,27 @@ def list_rounds(store: Store) -> list[Row]:
         match event:
             case Resolved(labels=labels):
                 row["labels"] = labels
-            case Evaluated(held_out=counts) if sum(counts):
-                right, items = right_of(counts)
-                row["held_out"] = f"{right} of {items}"
+            case Evaluated(held_out=counts):
+                if sum(counts):
+                    right, items = right_of(counts)
+                    row["held_out"] = f"{right} of {items}"
+                if found := calibrations(event):
+                    row["temperature"] = found[0].temperature
+                    row["uncertainty"] = round(found[0].entropy, 3)
             case _:
                 row |= line_of(event)
     return list(rows.values())
 
 
-def show_round(store: Store, number: int | None = None) -> Row:
+def show_round(
+    store: Store, number: int | None = None, *, classes: Sequence[str] | None = None
+) -> Row:
     """Return all that matters of one round, the newest without a number.
+
+    Args:
+        store: Of the campaign.
+        number: Which round.
+        classes: Their names, to tell where heads err; not given, that is left out.
 
     Raises:
         InputError: there is no such round.
@@ -51,14 +65,21 @@ def show_round(store: Store, number: int | None = None) -> Row:
     campaign, since, history = CampaignState(), "", store.history(STREAM)
     number = _newest(history) if number is None else number
     found, fates, steered = RoundState(), tuple[int, ...](), Row()
+    evaluated, sure, scores = list[Evaluated](), Row(), ""
     for happened in history:
         event = load_event(happened.kind, happened.body)
         campaign = advance_campaign(campaign, event)
+        if isinstance(event, Evaluated) and event.round <= number:
+            evaluated.append(event)
         if event.round == number:
             after = campaign.rounds[number]
             since = happened.at if _place(after) != _place(found) else since
             found = after
-            fates = event.fates if isinstance(event, Evaluated) else fates
+            match event:
+                case Evaluated():
+                    fates, sure = event.fates, calibration_rows(event)
+                case Selected():
+                    scores = scores_told(store, event)
             steered |= rows_of(event)
     if found.phase is Phase.NONE:
         raise InputError(f"there is no round {number}; 'fieldvote rounds list' names them")
@@ -75,6 +96,9 @@ def show_round(store: Store, number: int | None = None) -> Row:
         "items": found.items,
         "model": found.model[:_SHOWN],
         "parent": found.parent[:_SHOWN],
+        "scores": scores,
+        **sure,
+        "errors": errors_told(evaluated, classes or ()),
         "retention": told(fates),
         **taught_of(store, found),
         **steered,

@@ -131,7 +131,7 @@ def softmax(
     """
     shifted, exponentials = _exponentials(logits)
     total = exponentials.sum(axis=1, keepdims=True)
-    return exponentials / total, shifted - _log(total * 2.0**-_EXP_FRACTION)
+    return exponentials / total, shifted - natural_log(total * 2.0**-_EXP_FRACTION)
 
 
 def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,7 +161,7 @@ def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.ldexp(_horner(_EXP_TAYLOR, x - turns * _LN2), turns.astype(np.int32)))
 
 
-def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def natural_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ln x for positive x by ln m = 2 atanh((m - 1) / (m + 1)), m near 1."""
     mantissa, exponent = np.frexp(x)
     low = mantissa < math.sqrt(0.5)

@@ -133,7 +133,7 @@ def test_no_bytes_at_all_stop_the_inbox(data: st.DataObject) -> None:
             inbox.collect(1, {ONE: blob}, {})
             inbox.answers(1, {ONE: blob}, {ONE: [item("a")]}, width=WIDTH)
             inbox.gradients(1, 0, {ONE: blob}, fits=lambda _: True)
-            inbox.confusion(1, {ONE: blob})
+            inbox.judged(1, {ONE: blob})
         assert inbox.dropped.total() >= 4
         votes = store.total("votes")
         assert votes is not None

@@ -120,8 +120,8 @@ def test_confusion_counts_that_do_not_fit_are_dropped_and_counted(
 ) -> None:
     inbox = Inbox(store, SHAPES)
     good = EvaluateReply(round=1, confusion=np.array([3, 1, 0, 2]))
-    counts = inbox.confusion(1, {ONE: spoil(good), TWO: encode(good)})
-    assert {device: matrix.tolist() for device, matrix in counts.items()} == {TWO: [[3, 1], [0, 2]]}
+    counts = inbox.judged(1, {ONE: spoil(good), TWO: encode(good)})
+    assert {device: each.tolist() for device, each in counts.items()} == {TWO: [3, 1, 0, 2]}
     assert inbox.dropped.total() == 1
 
 
@@ -136,8 +136,8 @@ BAD_SERVED = {
 def test_only_who_says_so_of_this_round_serves_its_head(store: Store, blob: bytes) -> None:
     inbox, good = Inbox(store, SHAPES), encode(ServeReply(round=1, serial=2))
     for device in (ONE, TWO):
-        store.expect(1, "canary", device, b"serve this")
-        store.expect(1, "roll_out", device, b"serve this")
+        store.expect_all(1, "canary", {device: b"serve this"})
+        store.expect_all(1, "roll_out", {device: b"serve this"})
     assert inbox.served(1, "canary", {ONE: blob, TWO: good}) == [TWO]
     assert inbox.dropped.total() == 1
     # who did not say so is asked again, and of the roll-out nothing was said at all
@@ -147,7 +147,7 @@ def test_only_who_says_so_of_this_round_serves_its_head(store: Store, blob: byte
 
 def test_a_device_that_says_twice_what_it_serves_serves_it_once(store: Store) -> None:
     inbox, reply = Inbox(store, SHAPES), encode(ServeReply(round=1, serial=2))
-    store.expect(1, "roll_out", ONE, b"serve this")
+    store.expect_all(1, "roll_out", {ONE: b"serve this"})
     for _ in range(2):
         assert inbox.served(1, "roll_out", {ONE: reply}) == [ONE]
     assert store.overdue(2) == []

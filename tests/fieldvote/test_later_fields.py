@@ -40,12 +40,13 @@ def written(fields: list[object]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("deep", "smooth", "count"), [(0, 0.0, 12), (3, 0.0, 13), (0, 0.4, 14), (3, 0.4, 14)]
+    ("deep", "smooth", "heat", "count"),
+    [(0, 0, 0, 12), (3, 0, 0, 13), (0, 0.4, 0, 14), (3, 0.4, 0, 14), (0, 0, 0.7, 15)],
 )
 def test_the_last_fields_are_written_up_to_the_last_that_says_something(
-    deep: int, smooth: float, count: int
+    deep: int, smooth: float, heat: float, count: int
 ) -> None:
-    model = replace(HEAD, deep=np.arange(deep), smooth=smooth)
+    model = replace(HEAD, deep=np.arange(deep), smooth=float(smooth), temperature=float(heat))
     assert len(fields_of(model)) == count
     again = decode(encode(model), HeadModel)
     assert again.deep.tolist() == list(range(deep))
@@ -65,8 +66,8 @@ def test_a_last_field_that_says_nothing_is_refused(tail: list[object]) -> None:
         decode(written([*fields_of(HEAD), *tail]), HeadModel)
 
 
-@pytest.mark.parametrize("fields", [FIRST - 1, FIRST + 3])
+@pytest.mark.parametrize("fields", [FIRST - 1, FIRST + 4])
 def test_too_few_and_too_many_fields_are_refused(fields: int) -> None:
-    whole = [*fields_of(replace(HEAD, smooth=0.4)), 1.0]
+    whole = [*fields_of(replace(HEAD, temperature=0.4)), 1.0]
     with pytest.raises(WireError, match="fields"):
         decode(written(whole[:fields]), HeadModel)

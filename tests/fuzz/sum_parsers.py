@@ -11,6 +11,7 @@ from strategies.aggregation.moments import Moments
 from strategies.aggregation.private_ridge import RidgeSums
 from strategies.aggregation.sketch import HeadSums, head_sums
 from strategies.aggregation.summed_head import GradientSums, gradient_length
+from strategies.calibration_sums import CalibrationSums
 from strategies.governance.depth_report import DepthReport
 from strategies.governance.fisher import FisherSums
 from strategies.governance.influence import InfluenceSums
@@ -36,6 +37,13 @@ from tests.fuzz.samples import (
 
 _ROWS = stream(2, "fuzz rows").normal(size=(20, 5)).round(1)
 _SHAPE = {"functions": FUNCTIONS, "classes": CLASSES}
+
+_TRUE = np.array([0, 1, 1, 0])
+_SAID = np.where(_TRUE[:, None] == [[0, 1]], 0.75, 0.25)
+
+
+def _calibration(vector: np.ndarray) -> None:
+    CalibrationSums.from_vector(vector, heads=2).check(right=4, items=4, classes=2)
 
 
 def _sum(name: str, read: Callable[[np.ndarray], object], seeds: Callable[[], object], covers: str,
@@ -97,6 +105,9 @@ SUMS = (
     _sum("confidence counts", ConfidenceCounts.from_vector,
          lambda: np.zeros(3 * BINS, dtype=np.int64),
          "strategies.governance.tiers:ConfidenceCounts.from_vector"),
+    _sum("calibration sums", _calibration,
+         lambda: CalibrationSums.of([_SAID, _SAID], _TRUE).to_vector(),
+         "strategies.calibration_sums:CalibrationSums.from_vector"),
     _sum("pseudo-label counts", lambda v: PseudoLabelCounts.from_vector(v, classes=CLASSES),
          lambda: PseudoLabelCounts.none(classes=CLASSES).to_vector(),
          "strategies.governance.pseudo_labels:PseudoLabelCounts.from_vector"),

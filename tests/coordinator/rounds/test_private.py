@@ -175,6 +175,7 @@ def test_status_says_who_is_hidden_from_whom_and_what_it_costs() -> None:
     )
     assert "Protects one record of one device: epsilon 4" in rows["privacy"]
     assert "offers" in rows["outside_epsilon"]
+    assert rows["calibration"].startswith("none: ")
     alone = private_task(POLICY.replace('"outsiders"', '"coordinator"'))
     assert "every device adds all" in privacy_rows(alone, rounds=0, devices=3)["sums"]
     assert len(explained(TASK, devices=100)) >= 4

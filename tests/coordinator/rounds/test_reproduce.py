@@ -225,7 +225,7 @@ def test_an_artifact_of_which_one_bit_was_flipped_on_the_disk_is_refused(tmp_pat
             value
             for _, body in store.events(STREAM)
             for value in json.loads(body).values()
-            if value in store.artifacts()
+            if value in store.artifacts() and '"canary"' not in body  # which is not made again
         }
         assert len(used) >= 6
         for digest in sorted(used):

@@ -42,7 +42,8 @@ def _heads(campaign: Secure) -> list[str]:
 
 def _counts(campaign: Secure) -> list[tuple[int, ...]]:
     found = [event for event in campaign.scheduler.events if isinstance(event, Evaluated)]
-    return [(*event.held_out, *event.random_arm) for event in found]
+    assert all(event.calibration for event in found)
+    return [(*event.held_out, *event.random_arm, *event.calibration) for event in found]
 
 
 def _spied(monkeypatch: pytest.MonkeyPatch) -> list[IntVector]:
