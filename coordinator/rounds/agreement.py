@@ -9,20 +9,18 @@ import numpy as np
 
 from coordinator.models.totals import Snapshot, fit_in_exchanges, write_parameters
 from coordinator.rounds.campaign import CampaignState
-from coordinator.rounds.events import Agreed, Event, Snapshotted
-from coordinator.rounds.exchange import Exchanges
+from coordinator.rounds.events import Agreed, Snapshotted
 from coordinator.rounds.governing import (
+    Governing,
     LessonQuestion,
-    Ruling,
     fits,
     govern_round,
     teacher_of,
     write_rule,
 )
-from coordinator.rounds.judging import NOTHING, Judging, LegSums
+from coordinator.rounds.legs import Legs, Talk
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
-from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
 from fieldvote.conversation import Conversation
@@ -30,42 +28,38 @@ from fieldvote.heads import VotesRequest
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
 from fieldvote.task import Task
+from fieldvote.teaching import TeachingRule
 from strategies.labeling import LabelModel
 from strategies.labeling.exchanges import VoteQuestion
 
 Fit = Generator[VoteQuestion, IntVector, LabelModel]
-Fitting = Conversation[VoteQuestion, IntVector, LabelModel]
 
 
 class Agreement:
     """The work of a round between its answers and its training."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        exchanges: Exchanges,
-        judging: Judging,
-        record: Callable[[Event], None],
-    ) -> None:
-        """Keep the parts; record appends an event inside the current transaction."""
-        self._parts = parts
-        self._exchanges = exchanges
-        self._judging = judging
-        self._record = record
-        self._settings = parts.settings
-        self._store = parts.store
-        self._fitting: tuple[int, Fitting] | None = None  # of which round
-        self._ruling: Ruling | None = None
+    def __init__(self, legs: Legs) -> None:
+        """Ask by these legs."""
+        self._legs, self._record = legs, legs.record
+        self._parts, self._settings, self._store = legs.parts, legs.parts.settings, legs.parts.store
+        self._fitting: Talk[VoteQuestion, LabelModel] = Talk(legs)
+        self._ruling: Talk[LessonQuestion, TeachingRule | None] = Talk(legs)
 
     def step(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Keep the sums as they are now; then ask devices what their votes say, leg by leg."""
         if not state.inputs:
             self._snapshot(state, campaign)
             return None
-        fitting = self._caught_up(state)
+        fitting = self._fitting.caught_up(
+            state.number,
+            state.legs,
+            lambda: fit_of(self._parts.task, self._kept(state), self._settings, state.number),
+        )
         if fitting.asked is not None:
             return self._ask_of_votes(state, fitting.asked, fitting.heard)
-        ruling = self._ruled(state, fitting.heard)
+        ruling = self._ruling.caught_up(
+            state.number, state.legs[fitting.heard :], lambda: self._governing(state)
+        )
         if ruling.asked is None:
             self._agreed(state, fitting, ruling)
             return None
@@ -131,25 +125,11 @@ class Agreement:
             asked = parts.reachable() if judges else parts.training()
             return dict.fromkeys(asked, encode_message(request))
 
-        def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
+        def read(replies: Mapping[DeviceId, bytes]) -> dict[DeviceId, IntVector]:
             vectors = self._parts.inbox.votes(state.number, leg, replies, length=length)
-            good = {device: vector for device, vector in vectors.items() if fit(vector)}
-            for vector in good.values():
-                self._judging.add(state, "votes", leg, LegSums(held_out=vector, random_arm=NOTHING))
-            return list(good)
+            return {device: vector for device, vector in vectors.items() if fit(vector)}
 
-        return self._exchanges.step(
-            state,
-            Question(
-                name="votes",
-                leg=leg,
-                requests=requests,
-                count=count,
-                share=self._settings.pace.minimum_share,
-                least=1,
-                close=lambda: self._judging.keep(state, "votes", leg),
-            ),
-        )
+        return self._legs.ask(state, "votes", leg, requests, read)
 
     def _snapshot(self, state: RoundState, campaign: CampaignState) -> None:
         """Keep the sums; later replies belong to later rounds."""
@@ -160,47 +140,25 @@ class Agreement:
             inputs = self._store.keep_artifact(made.to_bytes())
             self._record(Snapshotted(round=state.number, inputs=inputs))
 
-    def _caught_up(self, state: RoundState) -> Fitting:
-        """Return the fit with every closed leg in; a process just started begins a new one."""
-        begun = self._fitting
-        if begun is None or begun[0] != state.number:
-            fit = fit_of(self._parts.task, self._kept(state), self._settings, state.number)
-            begun = self._fitting = (state.number, Conversation.begin(fit))
-            self._ruling = None
-        fitting = begun[1]
-        for digest in state.legs[fitting.heard :]:
-            if fitting.over:
-                break  # what follows is about the rule
-            fitting.tell(self._judging.read(digest).held_out)
-        return fitting
-
-    def _ruled(self, state: RoundState, fitted: int) -> Ruling:
-        """Return the conversation about the rule with every closed leg in; the fit had the first.
-
-        The label model's fit is begun anew with a process, and this one with it.
-        """
-        ruling = self._ruling
-        if ruling is None:
-            ruling = Conversation.begin(
-                govern_round(
-                    self._parts.task,
-                    self._kept(state),
-                    self._settings,
-                    trained=bool(state.parent),
-                )
-            )
-            self._ruling = ruling
-        for digest in state.legs[fitted + ruling.heard :]:
-            ruling.tell(self._judging.read(digest).held_out)
-        return ruling
+    def _governing(self, state: RoundState) -> Governing:
+        """Begin the conversation about the rule; its legs are those after the label model's."""
+        return govern_round(
+            self._parts.task, self._kept(state), self._settings, trained=bool(state.parent)
+        )
 
     def _kept(self, state: RoundState) -> Snapshot:
         """Return the sums the round trains from."""
         return Snapshot.from_bytes(self._store.artifact(state.inputs))
 
-    def _agreed(self, state: RoundState, fitting: Fitting, ruling: Ruling) -> None:
+    def _agreed(
+        self,
+        state: RoundState,
+        fitting: Conversation[VoteQuestion, IntVector, LabelModel],
+        ruling: Conversation[LessonQuestion, IntVector, TeachingRule | None],
+    ) -> None:
         """Keep the label model and the rule."""
-        self._fitting = self._ruling = None
+        self._fitting.forget()
+        self._ruling.forget()
         rule, last = ruling.result, ruling.answered
         reported = last is not None and last.about == "depth"
         with self._store.transaction():

@@ -6,22 +6,20 @@ at the leg it had reached.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from coordinator.models.shadow_heads import Outcome, Samples, comparing, fits, gain_of
-from coordinator.rounds.events import Compared, Event
-from coordinator.rounds.exchange import Exchanges
-from coordinator.rounds.judging import NOTHING, Judging, LegSums
+from coordinator.rounds.events import Compared
+from coordinator.rounds.legs import Legs, Talk
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
-from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.codec import IntVector
 from fieldvote.comparing import OUTCOME, CompareRequest
-from fieldvote.conversation import Conversation, replay
+from fieldvote.conversation import replay
 from fieldvote.heads import HeadModel
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
@@ -30,32 +28,14 @@ from strategies.stopping import Gain
 EXCHANGE: Literal["compare"] = "compare"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Talk:
-    """What this process holds of a round's comparison; all of it can be had again."""
-
-    number: int
-    samples: Samples
-    comparing: Conversation[CompareRequest, IntVector, Outcome]
-
-
 class GainLegs:
     """The part of a round's evaluation that compares chosen labels with random ones."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        exchanges: Exchanges,
-        judging: Judging,
-        record: Callable[[Event], None],
-    ) -> None:
-        """Keep the parts; record appends an event inside the current transaction."""
-        self._parts = parts
-        self._exchanges = exchanges
-        self._judging = judging
-        self._record = record
-        self._store = parts.store
-        self._talk: _Talk | None = None
+    def __init__(self, legs: Legs) -> None:
+        """Ask by these legs."""
+        self._legs, self._record = legs, legs.record
+        self._parts, self._store = legs.parts, legs.parts.store
+        self._talk: Talk[CompareRequest, Outcome] = Talk(legs)
 
     def is_due(self, state: RoundState) -> bool:
         """Return whether the next step is one of the comparison."""
@@ -67,14 +47,14 @@ class GainLegs:
         # under a policy that hides single records, no gradient leaves a device
         if self._parts.task.policy.privacy.on:
             return False
-        return samples_of(self._store, self._parts.settings, state.number).labels >= gain.least
+        return self._samples(state).labels >= gain.least
 
     def step(self, state: RoundState) -> Rest | None:
         """Go on with the comparison."""
-        talk = self._caught_up(state)
-        request = talk.comparing.asked
+        talk = self._talk.caught_up(state.number, state.legs, lambda: self._comparing(state))
+        request = talk.asked
         if request is None:
-            self._compared(state, talk.comparing.result, talk.samples)
+            self._compared(state, talk.result)
             return None
         known = self._store.devices()
         judges = request.about == OUTCOME
@@ -87,44 +67,26 @@ class GainLegs:
                 if self._parts.may_teach(known[device]) or (judges and known[device].evaluates)
             }
 
-        def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
-            vectors = self._parts.inbox.comparisons(
+        def read(replies: Mapping[DeviceId, bytes]) -> dict[DeviceId, IntVector]:
+            return self._parts.inbox.comparisons(
                 state.number, request.step, replies, fits=lambda vector: fits(request, vector)
             )
-            for vector in vectors.values():
-                sums = LegSums(held_out=vector, random_arm=NOTHING)
-                self._judging.add(state, EXCHANGE, request.step, sums)
-            return list(vectors)
 
-        return self._exchanges.step(
-            state,
-            Question(
-                name=EXCHANGE,
-                leg=request.step,
-                requests=requests,
-                count=count,
-                share=self._parts.settings.pace.minimum_share,
-                least=1,
-                close=lambda: self._judging.keep(state, EXCHANGE, request.step),
-            ),
-        )
+        return self._legs.ask(state, EXCHANGE, request.step, requests, read)
 
-    def _caught_up(self, state: RoundState) -> _Talk:
-        """Return the comparison with every closed leg in; a process just started begins anew."""
-        talk = self._talk
-        if talk is None or talk.number != state.number:
-            settings = self._parts.settings
-            samples = samples_of(self._store, settings, state.number)
-            base = self._parts.shelf.get(state.base)
-            asking = Conversation.begin(comparing(state.number, base, samples, settings))
-            talk = self._talk = _Talk(number=state.number, samples=samples, comparing=asking)
-        for digest in state.legs[talk.comparing.heard :]:
-            talk.comparing.tell(self._judging.read(digest).held_out)
-        return talk
+    def _samples(self, state: RoundState) -> Samples:
+        """Return which labels are compared; no labels are counted while a round trains."""
+        return samples_of(self._store, self._parts.settings, state.number)
 
-    def _compared(self, state: RoundState, outcome: Outcome, samples: Samples) -> None:
+    def _comparing(self, state: RoundState) -> Generator[CompareRequest, IntVector, Outcome]:
+        """Begin the comparison."""
+        base = self._parts.shelf.get(state.base)
+        return comparing(state.number, base, self._samples(state), self._parts.settings)
+
+    def _compared(self, state: RoundState, outcome: Outcome) -> None:
         """Keep what came of it."""
-        self._talk = None
+        self._talk.forget()
+        samples = self._samples(state)
         with self._store.transaction():
             self._record(
                 compared(

@@ -18,7 +18,6 @@ from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.teaching_settings import TeachingSettings
 from fieldvote.codec import IntVector, decode, encode
-from fieldvote.conversation import Conversation
 from fieldvote.errors import InputError
 from fieldvote.heads import HeadModel
 from fieldvote.task import Task
@@ -53,8 +52,6 @@ class LessonQuestion:
 
 Governing = Generator[LessonQuestion, IntVector, TeachingRule | None]
 """Yields what to ask, is sent what the answers add up to, returns the rule; None: all teach all."""
-
-Ruling = Conversation[LessonQuestion, IntVector, TeachingRule | None]
 
 
 def govern_round(

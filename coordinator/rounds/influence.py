@@ -6,21 +6,18 @@ kept under a digest, so that a coordinator that dies goes on at the leg it had r
 No round waits for an explanation: a leg is over when its window is, with whatever has come.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from hashlib import sha256
-
-import numpy as np
 
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.models.trace import Trace
 from coordinator.models.tracing import Found, Subject, TraceLeg, look
 from coordinator.rounds.campaign import CampaignState
-from coordinator.rounds.exchange import Exchanges
-from coordinator.rounds.judging import NOTHING, Judging, LegSums, read_sums
+from coordinator.rounds.judging import read_sums
+from coordinator.rounds.legs import Legs, Talk
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
-from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.question import Rest
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from fieldvote.codec import IntVector
@@ -37,32 +34,24 @@ _UNFINISHED = ("unfinished: a leg is missing", ())
 Lesson = Callable[[RoundState, CampaignState, HeadModel], GradientRequest]
 """Makes the request that the training of a round sends for a head."""
 
-_Looking = Conversation[TraceLeg, IntVector, Found]
-
 
 class Tracing:
     """The part of a round's evaluation that asks what a head was taught, and by whom."""
 
-    def __init__(
-        self, parts: Parts, exchanges: Exchanges, judging: Judging, lesson: Lesson
-    ) -> None:
-        """Keep the parts; lesson says what taught a head."""
-        self._parts = parts
-        self._exchanges = exchanges
-        self._judging = judging
-        self._lesson = lesson
-        self._store = parts.store
-        self._looking: tuple[int, _Looking] | None = None  # of which round
+    def __init__(self, legs: Legs, lesson: Lesson) -> None:
+        """Ask by these legs; lesson says what taught a head."""
+        self._legs, self._lesson = legs, lesson
+        self._parts, self._store = legs.parts, legs.parts.store
+        self._talk: Talk[TraceLeg, Found] = Talk(legs)
 
     def step(self, state: RoundState, campaign: CampaignState) -> tuple[bool, Rest | None]:
         """Ask the next question; return whether there was one, and what is waited for."""
         if state.exchange is not None and state.exchange.name != EXCHANGE:
             return False, None  # the head is counted already
-        looking = self._caught_up(state, campaign, state.legs)
-        leg = looking.asked
+        leg = self._caught_up(state, campaign, state.legs).asked
         if leg is None:
             return False, None
-        return True, self._exchanges.step(state, self._question(state, leg))
+        return True, self._ask(state, leg)
 
     def keep(self, state: RoundState, campaign: CampaignState) -> tuple[str, tuple[int, ...]]:
         """Keep what was found; return its digest, and what became of what was known.
@@ -70,12 +59,12 @@ class Tracing:
         Called once the head is counted, whose leg is the last.
         """
         found = self._caught_up(state, campaign, state.legs[:-1]).result
-        self._looking = None
+        self._talk.forget()
         digest = "" if found.trace is None else self._store.keep_artifact(found.trace.to_bytes())
         return digest, tuple(found.fates.tolist())
 
-    def _question(self, state: RoundState, leg: TraceLeg) -> Question:
-        """Return one leg as an exchange."""
+    def _ask(self, state: RoundState, leg: TraceLeg) -> Rest | None:
+        """Ask devices one leg."""
         step = leg.request.step
         known = self._store.devices()
 
@@ -87,47 +76,33 @@ class Tracing:
                 if self._parts.may_teach(known[device]) or (leg.judges and known[device].evaluates)
             }
 
-        def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
-            vectors = self._parts.inbox.traces(state.number, step, replies, fits=leg.fits)
-            for vector in vectors.values():
-                self._add(state, step, vector)
-            return list(vectors)
+        def read(replies: Mapping[DeviceId, bytes]) -> dict[DeviceId, IntVector]:
+            return self._parts.inbox.traces(state.number, step, replies, fits=leg.fits)
 
-        def close() -> str:
-            # perhaps nobody has answered
-            self._add(state, step, np.zeros(leg.length, dtype=np.int64))
-            return self._judging.keep(state, EXCHANGE, step)
-
-        return Question(name="influence", leg=step, requests=requests, count=count, close=close)
-
-    def _add(self, state: RoundState, step: int, vector: IntVector) -> None:
-        """Add to what a leg has come to so far."""
-        self._judging.add(state, EXCHANGE, step, LegSums(held_out=vector, random_arm=NOTHING))
+        return self._legs.ask(state, "influence", step, requests, read, least=0, length=leg.length)
 
     def _caught_up(
         self, state: RoundState, campaign: CampaignState, legs: Sequence[str]
-    ) -> _Looking:
-        """Return the trace with every closed leg in; a process just started begins a new one."""
-        begun = self._looking
-        if begun is None or begun[0] != state.number:
+    ) -> Conversation[TraceLeg, IntVector, Found]:
+        """Return the trace with every closed leg in."""
+
+        def begin() -> Generator[TraceLeg, IntVector, Found]:
             snapshot = Snapshot.from_bytes(self._store.artifact(state.inputs))
-            model = self._parts.shelf.get(state.model)
+            shelf = self._parts.shelf
             subject = subject_of(
                 self._store,
                 self._parts.task,
                 self._parts.settings,
                 state,
                 campaign,
-                lesson=self._lesson(state, campaign, model),
+                lesson=self._lesson(state, campaign, shelf.get(state.model)),
                 snapshot=snapshot,
-                base=self._parts.shelf.get(state.base),
-                parent=self._parts.shelf.get(state.parent) if state.parent else None,
+                base=shelf.get(state.base),
+                parent=shelf.get(state.parent) if state.parent else None,
             )
-            begun = self._looking = (state.number, Conversation.begin(look(subject)))
-        looking = begun[1]
-        for digest in legs[looking.heard :]:
-            looking.tell(self._judging.read(digest).held_out)
-        return looking
+            return look(subject)
+
+        return self._talk.caught_up(state.number, legs, begin)
 
 
 def subject_of(

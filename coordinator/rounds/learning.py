@@ -13,21 +13,17 @@ from coordinator.models.deep import drill_of, reply_check, train_deep
 from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.models.training import Leg, average, reply_length, solve
 from coordinator.models.training import Trained as Solved
+from coordinator.rounds.calibrating import evaluated
 from coordinator.rounds.campaign import CampaignState
-from coordinator.rounds.events import (
-    Evaluated,
-    Event,
-    Trained,
-)
-from coordinator.rounds.exchange import Exchanges
+from coordinator.rounds.events import Trained
 from coordinator.rounds.gain import GainLegs
 from coordinator.rounds.governing import rule_at, teacher_of
 from coordinator.rounds.groups import GroupLegs, steps_of
 from coordinator.rounds.influence import Tracing
-from coordinator.rounds.judging import NOTHING, Judging, LegSums
+from coordinator.rounds.judging import NOTHING, LegSums
 from coordinator.rounds.keeping import Kept, kept_in
+from coordinator.rounds.legs import Legs
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from coordinator.rounds.robust import RobustLegs
 from coordinator.settings import CampaignSettings
@@ -66,25 +62,15 @@ class Work:
 class Learning:
     """The work of a round from its labels to its end, one method a phase."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        exchanges: Exchanges,
-        judging: Judging,
-        record: Callable[[Event], None],
-    ) -> None:
-        """Keep the parts; record appends an event inside the current transaction."""
-        self._parts = parts
-        self._exchanges = exchanges
-        self._judging = judging
-        self._record = record
-        self._settings = parts.settings
-        self._store = parts.store
+    def __init__(self, legs: Legs) -> None:
+        """Ask by these legs."""
+        self._exchanges, self._judging, self._record = legs.exchanges, legs.judging, legs.record
+        self._parts, self._settings, self._store = legs.parts, legs.parts.settings, legs.parts.store
         self._work: Work | None = None
-        self._robust = RobustLegs(parts.settings, parts.task)
-        self._groups = GroupLegs(parts)
-        self._tracing = Tracing(parts, exchanges, judging, self.lesson)
-        self._gain = GainLegs(parts, exchanges, judging, record)
+        self._robust = RobustLegs(self._settings, self._parts.task)
+        self._groups = GroupLegs(self._parts)
+        self._tracing = Tracing(legs, self.lesson)
+        self._gain = GainLegs(legs)
 
     def train(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Solve the head from sums over everything that teaches, leg by leg."""
@@ -220,20 +206,21 @@ class Learning:
             sums = self._judging.read(exchange.sums)
             with self._store.transaction():
                 trace, fates = self._tracing.keep(state, campaign)
-                self._record(
-                    Evaluated(
-                        round=state.number,
-                        held_out=tuple(sums.held_out.tolist()),
-                        random_arm=tuple(sums.random_arm.tolist()),
-                        trace=trace,
-                        fates=fates,
-                    )
-                )
+                k = len(self._parts.task.classes)
+                self._record(evaluated(state.number, sums, k, trace=trace, fates=fates))
             return None
         known = self._store.devices()
         able = {d for d, it in known.items() if it.evaluates or self._parts.may_teach(it)}
         here = [device for device in self._parts.reachable() if device in able]
-        return self._judging.step(state, "evaluate", 0, state.model, here, least=bool(able))
+        return self._judging.step(
+            state,
+            "evaluate",
+            0,
+            state.model,
+            here,
+            least=bool(able),
+            calibrates=self._settings.calibration.measure,
+        )
 
 
 def begin(

@@ -9,6 +9,7 @@ from coordinator.rounds.events import Event
 from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.judging import Judging
 from coordinator.rounds.learning import Learning
+from coordinator.rounds.legs import Legs
 from coordinator.rounds.machine import Phase, RoundState
 from coordinator.rounds.parts import Parts
 from coordinator.rounds.private import private_phases
@@ -47,11 +48,10 @@ def work_of(parts: Parts, exchanges: Exchanges, record: Callable[[Event], None])
         record: Appends an event inside the current transaction.
     """
     judging = Judging(parts, exchanges)
+    legs = Legs(parts=parts, exchanges=exchanges, judging=judging, record=record)
     steps = Steps(parts, exchanges, record)
-    agreement = Agreement(parts, exchanges, judging, record)
-    learning = Learning(parts, exchanges, judging, record)
-    recipes = Recipes(parts, exchanges, judging, record)
-    rollout = Rollout(parts, exchanges, judging, record)
+    agreement, recipes = Agreement(legs), Recipes(legs)
+    learning, rollout = Learning(legs), Rollout(legs)
     take: dict[Phase, Take] = {
         Phase.PLANNED: steps.survey,
         Phase.SURVEYING: steps.survey,

@@ -18,8 +18,9 @@ What came of it is a head to start from and a snapshot to train with, in place o
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
+from typing import Literal
 
 import numpy as np
 
@@ -27,13 +28,11 @@ from coordinator.models.recasting import with_inputs
 from coordinator.models.totals import Snapshot, read_parameters
 from coordinator.models.vote_heads import FoldLeg, fits, weighing
 from coordinator.rounds.campaign import CampaignState
-from coordinator.rounds.events import Event, Recast
-from coordinator.rounds.exchange import Exchanges
+from coordinator.rounds.events import Recast
 from coordinator.rounds.governing import rule_at
-from coordinator.rounds.judging import NOTHING, Judging, LegSums
+from coordinator.rounds.legs import Legs, Talk
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
-from coordinator.rounds.question import Question, Rest
+from coordinator.rounds.question import Rest
 from coordinator.rounds.recipe_choice import (
     Choice,
     Weighed,
@@ -46,14 +45,13 @@ from coordinator.rounds.recipe_choice import (
 )
 from coordinator.settings import CampaignSettings
 from fieldvote.codec import IntVector
-from fieldvote.conversation import Conversation
 from fieldvote.errors import SettingsError
 from fieldvote.heads import HeadModel
 from fieldvote.recasting import RecastRequest
 from fieldvote.records import DeviceId
 from fieldvote.records import encode as encode_message
 
-_NAME = "recast"
+_NAME: Literal["recast"] = "recast"
 _NO_INTEGERS = np.empty(0, dtype=np.int64)
 _LOOKS = 2  # at votes that bring nothing
 
@@ -61,33 +59,19 @@ Take = Callable[[RoundState, CampaignState], Rest | None]
 Fits = Callable[[IntVector], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Talk:
-    """What this process holds of a round's heads for the votes; all of it can be had again."""
-
-    number: int
-    weighing: Conversation[FoldLeg, IntVector, IntVector]
-
-
 class Recipes:
     """Asks which inputs, and which weight of the votes, would do better, before a round trains."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        exchanges: Exchanges,
-        judging: Judging,
-        record: Callable[[Event], None],
-    ) -> None:
-        """Keep the parts; record appends an event inside the current transaction.
+    def __init__(self, legs: Legs) -> None:
+        """Ask by these legs.
 
         Raises:
             SettingsError: what votes weigh is to be chosen where it cannot be.
         """
-        self._parts, self._exchanges = parts, exchanges
-        self._judging, self._record = judging, record
+        parts = self._parts = legs.parts
+        self._legs, self._record = legs, legs.record
         self._settings, self._store = parts.settings, parts.store
-        self._talk: _Talk | None = None
+        self._talk: Talk[FoldLeg, IntVector] = Talk(legs)
         if not parts.settings.recipes.vote_weights:
             return
         if parts.task.policy.privacy.on:
@@ -119,7 +103,7 @@ class Recipes:
         if len(state.legs) < folds:
             models = ways(base, self._settings)
             return self._ask_inputs(state, models, rules.rank, self._of_fold(len(state.legs)))
-        legs = [self._judging.read(digest).held_out for digest in state.legs[: folds + 1]]
+        legs = [self._legs.sums(digest) for digest in state.legs[: folds + 1]]
         choice, rest = choose(base, legs[:folds], self._settings), state.legs[folds:]
         curvature = _NO_INTEGERS
         if not is_first(choice.model, self._settings):
@@ -130,7 +114,9 @@ class Recipes:
         snapshot = snapshot_for(choice.model, snapshot, curvature)
         weighed = Weighed()
         if judged and self._weighs(state.number, campaign):
-            talk = self._caught_up(state, choice.model, snapshot, rest)
+            talk = self._talk.caught_up(
+                state.number, rest, lambda: weighing(choice.model, snapshot, self._settings)
+            )
             if talk.asked is not None:
                 return self._ask_heads(state, talk.asked)
             weighed = weigh(talk.result, self._settings)
@@ -184,18 +170,6 @@ class Recipes:
             if (fold_of(device, seed=seed, folds=rules.folds) != fold) == others
         ]
 
-    def _caught_up(
-        self, state: RoundState, model: HeadModel, snapshot: Snapshot, legs: Sequence[str]
-    ) -> Conversation[FoldLeg, IntVector, IntVector]:
-        """Return the heads' solvers with every closed leg in; a new process begins them anew."""
-        talk = self._talk
-        if talk is None or talk.number != state.number:
-            begun = Conversation.begin(weighing(model, snapshot, self._settings))
-            talk = self._talk = _Talk(number=state.number, weighing=begun)
-        for digest in legs[talk.weighing.heard :]:
-            talk.weighing.tell(self._judging.read(digest).held_out)
-        return talk.weighing
-
     def _ask_inputs(
         self,
         state: RoundState,
@@ -240,24 +214,13 @@ class Recipes:
     ) -> Rest | None:
         """Ask devices the next leg."""
 
-        def count(replies: Mapping[DeviceId, bytes]) -> list[DeviceId]:
-            vectors = self._parts.inbox.recasts(state.number, request.step, replies, fits=of_use)
-            for vector in vectors.values():
-                sums = LegSums(held_out=vector, random_arm=NOTHING)
-                self._judging.add(state, _NAME, request.step, sums)
-            return list(vectors)
+        def read(replies: Mapping[DeviceId, bytes]) -> dict[DeviceId, IntVector]:
+            return self._parts.inbox.recasts(state.number, request.step, replies, fits=of_use)
 
-        return self._exchanges.step(
-            state,
-            Question(
-                name="recast",
-                leg=request.step,
-                requests=lambda: dict.fromkeys(devices, encode_message(request)),
-                count=count,
-                share=self._settings.pace.minimum_share,
-                close=lambda: self._judging.keep(state, _NAME, request.step),
-            ),
-        )
+        def requests() -> dict[DeviceId, bytes]:
+            return dict.fromkeys(devices, encode_message(request))
+
+        return self._legs.ask(state, _NAME, request.step, requests, read, least=0)
 
     def _recorded(
         self,
@@ -268,7 +231,7 @@ class Recipes:
         snapshot: Snapshot,
     ) -> None:
         """Write down the head to start from, and what to train it with."""
-        self._talk = None
+        self._talk.forget()
         with self._store.transaction():
             same = choice.model is base
             self._record(

@@ -5,7 +5,6 @@ from math import ceil
 
 from coordinator.rounds.campaign import CampaignState
 from coordinator.rounds.events import (
-    Event,
     ExchangeName,
     Passed,
     Refused,
@@ -13,11 +12,9 @@ from coordinator.rounds.events import (
     RolledOut,
     Tried,
 )
-from coordinator.rounds.exchange import Exchanges
 from coordinator.rounds.gate import compared, is_clearly_worse, verdict_of
-from coordinator.rounds.judging import Judging
+from coordinator.rounds.legs import Legs
 from coordinator.rounds.machine import RoundState
-from coordinator.rounds.parts import Parts
 from coordinator.rounds.question import Question, Rest
 from fieldvote.records import DeviceId
 from fieldvote.rng import stream
@@ -28,20 +25,10 @@ _SERVE, _JUDGE_NEW, _JUDGE_OLD = 0, 1, 2  # the legs of a canary
 class Rollout:
     """The work of a round from its judged head to its end, one method a phase."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        exchanges: Exchanges,
-        judging: Judging,
-        record: Callable[[Event], None],
-    ) -> None:
-        """Keep the parts; record appends an event inside the current transaction."""
-        self._parts = parts
-        self._exchanges = exchanges
-        self._judging = judging
-        self._record = record
-        self._settings = parts.settings
-        self._store = parts.store
+    def __init__(self, legs: Legs) -> None:
+        """Ask by these legs."""
+        self._exchanges, self._judging, self._record = legs.exchanges, legs.judging, legs.record
+        self._parts, self._settings, self._store = legs.parts, legs.parts.settings, legs.parts.store
 
     def gate(self, state: RoundState, campaign: CampaignState) -> Rest | None:
         """Refuse a head that is clearly worse than the one before, or has forgotten too much."""
