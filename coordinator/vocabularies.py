@@ -1,10 +1,10 @@
 """What `fieldvote vocabulary` does between parsing and printing: lists in, one file out."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldvote.errors import InputError, StoreError
+from fieldvote.durable import FOR_ALL, read_whole, write_over
+from fieldvote.errors import InputError
 from privacy.pii import Vocabulary, build_vocabulary
 
 LARGEST_LIST_BYTES = 256 * 2**20
@@ -45,12 +45,7 @@ def build_file(sources: Sources, *, locale: str, out: Path) -> dict[str, str | i
         first_names=None if first_names is None else _lines(first_names),
     )
     said = _described(content)
-    beside = out.with_name(out.name + ".part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, out)
-    except OSError as err:
-        raise StoreError(f"{out}: cannot be written ({err.strerror or err})") from err
+    write_over(out, content, mode=FOR_ALL)
     return {"file": str(out), **said}
 
 
@@ -60,10 +55,7 @@ def describe_file(path: Path) -> dict[str, str | int]:
     Raises:
         InputError: the file cannot be read, or is no vocabulary.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err})") from err
+    content = read_whole(path)
     try:
         return {"file": str(path), **_described(content)}
     except InputError as err:

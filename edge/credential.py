@@ -1,6 +1,5 @@
 """The device's certificate, as it lies in its folder: shown when asked for, renewed in time."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from threading import Event, Thread
 
 from edge.registrar_line import renew
 from edge.settings import EdgeSettings
-from fieldvote.errors import FieldvoteError, InputError, RefusalError, StoreError
+from fieldvote.durable import read_whole, write_over
+from fieldvote.errors import FieldvoteError, InputError, RefusalError
 from fieldvote.records import HelloRequest
 from privacy.sealing.certificate import DeviceCertificate, check_chain, read_certificate
 from privacy.sealing.keys import SigningKey
@@ -60,7 +60,7 @@ class Credential:
         Raises:
             InputError: the certificate or the key cannot be read, or the challenge is none.
         """
-        chain = _read(self.certificate)
+        chain = read_whole(self.certificate)
         if not request.challenge:
             return chain, b""
         if len(request.challenge) != CHALLENGE_BYTES:
@@ -81,8 +81,8 @@ class Credential:
             InputError: it cannot be read, or is none.
             RefusalError: it does not hold now, or is not of this fleet.
         """
-        root = read_certificate(_read(self.fleet))
-        return check_chain(_read(self.certificate), root=root, now=now)
+        root = read_certificate(read_whole(self.fleet))
+        return check_chain(read_whole(self.certificate), root=root, now=now)
 
     def renewed(self, now: datetime) -> DeviceCertificate:
         """Return what the certificate says after a call to the registrar.
@@ -93,17 +93,17 @@ class Credential:
         """
         chain, certificate = renew(
             self.registrar,
-            _read(self.certificate),
+            read_whole(self.certificate),
             self._signer(),
-            fleet=_read(self.fleet),
+            fleet=read_whole(self.fleet),
             now=now,
         )
-        write_whole(self.certificate, chain)
+        write_over(self.certificate, chain)
         return certificate
 
     def _signer(self) -> SigningKey:
         """Return the device's signing key."""
-        return SigningKey.from_bytes(_read(self.signing))
+        return SigningKey.from_bytes(read_whole(self.signing))
 
 
 @contextmanager
@@ -173,30 +173,3 @@ def renew_if_due(credential: Credential, now: datetime) -> str:
     if following.serial == held.serial:
         return ""  # by the registrar's clock it is a little early
     return f"the certificate of {following.name} is renewed until {following.ends:%Y-%m-%d}"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, 0600, in one step in place of what was there.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    draft = path.with_name(f"{path.name}.new")
-    try:
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as err:
-        raise StoreError(f"{path}: cannot be written ({err.strerror or err})") from err
-
-
-def _read(path: Path) -> bytes:
-    """Read a small file of the device's own."""
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err})") from err

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fieldvote.durable import FOR_ALL, sync_folder, write_once
 from fieldvote.errors import InputError, StoreError
 from fieldvote.task import Task
 
@@ -51,10 +52,7 @@ def replace_task(folder: Path, files: Mapping[str, bytes]) -> None:
         _remove(arriving)
         arriving.mkdir()
         for name, content in files.items():
-            with (arriving / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_once(arriving / name, content, mode=FOR_ALL)
         # only a folder that is whole on the disk may ever be taken for the task
         sync_folder(arriving)
         _remove(previous)
@@ -84,10 +82,8 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     draft = path.with_name(f"{path.name}.arriving")
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        draft.unlink(missing_ok=True)
+        write_once(draft, content, mode=FOR_ALL)
         os.rename(draft, path)
         sync_folder(path.parent)
     except OSError as err:
@@ -154,12 +150,3 @@ def _remove(folder: Path) -> None:
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

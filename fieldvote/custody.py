@@ -15,6 +15,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Protocol, cast
 
+from fieldvote.durable import sync_folder, write_once
 from fieldvote.errors import InputError, MissingExtraError, SettingsError, StoreError
 
 KEY_FILE = "at_rest.key"
@@ -262,16 +263,8 @@ def _made(path: Path) -> bytes:
     """Write a new key, durable before it is used: what it locks is lost without it."""
     key = os.urandom(_KEY_BYTES)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_once(path, key)
+        sync_folder(path.parent)
     except FileExistsError:
         return _read(path)  # another program was faster
     except OSError as err:

@@ -20,7 +20,8 @@ from pathlib import Path
 from cryptography import x509
 
 from coordinator.keys.folder import ONLINE_FOLDER
-from coordinator.keys.secret_files import read_secret, write_new, write_over
+from coordinator.keys.secret_files import read_secret
+from fieldvote.durable import read_whole, write_new, write_over
 from fieldvote.errors import InputError, StoreError
 from privacy.sealing.authority import (
     fleet_name,
@@ -80,7 +81,9 @@ class Authority:
             raise InputError(
                 f"{folder}: no fleet's keys here; make them with 'fieldvote keys init'"
             )
-        root, certificate = (_certificate(folder / n) for n in (ROOT_FILE, INTERMEDIATE_FILE))
+        root, certificate = (
+            read_certificate(read_whole(folder / n)) for n in (ROOT_FILE, INTERMEDIATE_FILE)
+        )
         check_authority(certificate, root=root, now=now)
         key = SigningKey.from_bytes(read_secret(folder / INTERMEDIATE_KEY, KEY_BYTES))
         if public_of(certificate) != key.public:
@@ -181,7 +184,7 @@ def renew_intermediate(
     if is_locked(content):
         content = unlock(content, passphrase())
     signer = SigningKey.from_bytes(content)
-    root, key = _certificate(folder / ROOT_FILE), SigningKey.generate(entropy)
+    root, key = read_certificate(read_whole(folder / ROOT_FILE)), SigningKey.generate(entropy)
     fleet = fleet_name(root)
     certificate = make_intermediate(
         key.public, fleet, root=root, key=signer, now=now, entropy=entropy
@@ -190,11 +193,3 @@ def renew_intermediate(
     write_over(folder / INTERMEDIATE_KEY, key.to_bytes())
     write_over(folder / INTERMEDIATE_FILE, to_pem(certificate), mode=_PUBLIC)
     return certificate
-
-
-def _certificate(path: Path) -> x509.Certificate:
-    """Read one certificate."""
-    try:
-        return read_certificate(path.read_bytes())
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err})") from err

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from coordinator.keys.enrolled import EnrolledDevice, opened_book
-from coordinator.keys.secret_files import write_over
+from fieldvote.durable import write_over
 from fieldvote.errors import InputError, StoreError
 from privacy.sealing.device_keys import node_line
 from privacy.sealing.directory import Directory, Entry

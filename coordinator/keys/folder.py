@@ -23,8 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.keys.secret_files import write_new, write_over
 from fieldvote.bundle import ROOT_FILE, ROOT_SUFFIX
+from fieldvote.durable import write_new, write_over
 from fieldvote.errors import InputError, StoreError
 from privacy.sealing.keys import KEY_BYTES, SigningKey
 from privacy.sealing.passphrase import is_locked, lock, unlock

@@ -21,8 +21,8 @@ from coordinator.keys.authority import Authority
 from coordinator.keys.enrolled import opened_book
 from coordinator.keys.registrar import Line, Registrar
 from coordinator.keys.registrar_settings import Handout, RegistrarSettings
-from coordinator.keys.secret_files import write_new
 from coordinator.processes import alone, stopping
+from fieldvote.durable import write_new
 from fieldvote.errors import FieldvoteError, UnavailableError
 from fieldvote.frames import Frames
 from privacy.sealing.authority import make_server, to_pem

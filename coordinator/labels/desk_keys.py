@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coordinator.labels.desk import DeskKeys
+from fieldvote.durable import write_once
 from fieldvote.errors import InputError, SealError, StoreError
 from privacy.sealing import SealingKey, SigningKey
 from privacy.sealing.keys import key_id
@@ -236,8 +237,4 @@ def _bytes(path: Path) -> bytes:
 def _write(path: Path, secret: bytes, passphrase: str, entropy: Callable[[int], bytes]) -> None:
     """Write a secret for its owner alone, durable before anything is sealed to it."""
     content = lock(secret, passphrase, entropy) if passphrase else secret
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_once(path, content)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldvote.durable import read_whole
 from fieldvote.errors import InputError, TaskError, nearest
 from fieldvote.task import TabularInput, Task
 from strategies.text_features import hash_ngrams
@@ -55,10 +56,7 @@ def embedding_of(task: Task, inputs: NDArray[np.float32]) -> NDArray[np.float32]
 
 def _content(file: Path) -> str:
     """Return a file as text."""
-    try:
-        blob = file.read_bytes()
-    except OSError as err:
-        raise InputError(f"{file}: cannot be read ({err.strerror or err})") from err
+    blob = read_whole(file)
     if len(blob) > _LARGEST_FILE:
         raise InputError(f"{file}: {len(blob)} bytes; one input is at most {_LARGEST_FILE}")
     try:

@@ -7,7 +7,6 @@ processes with one key would each receive half of the messages.
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fieldvote.durable import write_over
 from fieldvote.errors import InputError, StoreError, UnavailableError
 
 _SSH = serialization.PublicFormat.OpenSSH
@@ -50,7 +50,7 @@ def node_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """
     try:
         if not path.exists():
-            _write(path, _fresh())
+            write_over(path, _fresh())
         if path.stat().st_mode & 0o077:
             raise InputError(f"{path}: others may read the node's key; chmod 600 it")
         key = _read(path)
@@ -99,18 +99,6 @@ def _fresh() -> bytes:
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a secret: whole or not at all, readable by nobody else at any moment."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
 
 
 def _read(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -38,6 +38,7 @@ EXEMPT: Mapping[str, str] = {
     "edge.trust:Trust.load": _READS_FILES,
     "fieldvote.bundle:Bundle.load": _READS_FILES,
     "fieldvote.custody:Custody.settle": "takes a key that this program has just made",
+    "fieldvote.durable:read_whole": _READS_FILES,
     "fieldvote.task:Task.load": _READS_FILES,
     "privacy.pii.vocabularies.build:read_lists": _BUILDS,
     "privacy.pii.vocabularies.build:read_sources": _BUILDS,
