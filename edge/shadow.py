@@ -31,7 +31,6 @@ from strategies.labeling import AnchorSummary
 from strategies.new_columns import new_anchors, new_votes
 
 _TIMED = 1000  # items a function is timed on
-_NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +75,6 @@ def proposed(
     return trust.proposed(request.targets, {**files, FUNCTIONS_FILE: request.functions})
 
 
-def nothing_new(request: TrialRequest) -> TrialReply:
-    """Return the reply of a device that has nothing to add."""
-    return TrialReply(
-        round=request.round,
-        task="",
-        items=0,
-        seen=_NOTHING,
-        votes=_NOTHING,
-        anchors=_NOTHING,
-        errors=_NOTHING,
-        micros=_NOTHING,
-    )
-
-
 def try_release(
     parts: AgentParts, votes: NDArray[np.int8], request: TrialRequest
 ) -> tuple[TrialReply, Change]:
@@ -107,7 +92,7 @@ def try_release(
         raise SignatureError("this device tries no functions: nobody may sign any")
     next_task = parts.propose(request)
     if next_task is None:
-        return nothing_new(request), Change(pool=parts.pool)
+        return TrialReply.nothing(request.round), Change(pool=parts.pool)
     task, payloads = parts.task, parts.pool.payloads()
     says: NDArray[np.float64] | None = None
     if any(function.reads is Source.PROBABILITIES for function in next_task.functions):
@@ -136,7 +121,7 @@ def shadow_votes(
     own, classes = shadow.task.versions, len(shadow.task.classes)
     new = [j for j, version in enumerate(next_task.versions) if version not in own]
     if not new:
-        return nothing_new(request), Change(pool=shadow.pool)
+        return TrialReply.nothing(request.round), Change(pool=shadow.pool)
     versions = (*own, *(next_task.versions[j] for j in new))
     groups = {
         state: places
@@ -153,7 +138,7 @@ def shadow_votes(
         errors += failed * alone[len(own) :]
     delta = vote_delta(groups, votes, versions, classes=classes)
     if not len(delta.places):
-        return nothing_new(request), Change(pool=shadow.pool)
+        return TrialReply.nothing(request.round), Change(pool=shadow.pool)
     answered, anchors = _anchors(shadow, compiled, new, versions, votes)
     reply = TrialReply(
         round=request.round,

@@ -6,6 +6,8 @@ that travels: a device has the rest, and the signature is over the whole.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fieldvote.codec import IntVector
 
 
@@ -55,3 +57,18 @@ class TrialReply:
     errors: IntVector
     micros: IntVector
     told: int = 1
+
+    @staticmethod
+    def nothing(number: int) -> "TrialReply":
+        """Return the reply of a device, or a cohort, that has nothing to add."""
+        none = np.empty(0, dtype=np.int64)
+        return TrialReply(
+            round=number,
+            task="",
+            items=0,
+            seen=none,
+            votes=none,
+            anchors=none,
+            errors=none,
+            micros=none,
+        )

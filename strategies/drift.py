@@ -218,17 +218,6 @@ def population_stability(
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def chi_square_quantile(probability: float, degrees: int) -> float:
-    """Return what a chi-square variable stays below with this probability, within about 1 %.
-
-    >>> round(chi_square_quantile(0.95, 10), 1)
-    18.3
-    """
-    part = 2 / (9 * degrees)
-    deviate = NormalDist().inv_cdf(probability)
-    return float(degrees * (1 - part + deviate * sqrt(part)) ** 3)
-
-
 def f_quantile(probability: float, degrees: float, known: float) -> float:
     """Return what an F variable stays below with this probability, within a few per cent.
 

@@ -101,40 +101,6 @@ class Gain:
         return self.high < floor
 
 
-def gain_per_thousand(
-    chosen_right: NDArray[np.bool_],
-    random_right: NDArray[np.bool_],
-    *,
-    labels: int,
-    rng: Generator,
-) -> Gain:
-    """Compare two heads trained on equally many labels, on the same evaluation items.
-
-    Args:
-        chosen_right: Whether the head of chosen labels is right, by item. Shape (n,).
-        random_right: Whether that of random labels is, on the same items. Shape (n,).
-        labels: How many labels each was trained on.
-        rng: Resamples items, in pairs.
-
-    Raises:
-        ShapeError: not the same items.
-        InputError: no items, or no labels.
-
-    >>> right, wrong = np.ones(50, dtype=bool), np.zeros(50, dtype=bool)
-    >>> gain_per_thousand(right, wrong, labels=500, rng=np.random.default_rng(0)).per_thousand
-    2.0
-    """
-    if chosen_right.ndim != 1 or chosen_right.shape != random_right.shape:
-        raise ShapeError("random_right", random_right.shape, chosen_right.shape)
-    return gain_of_counts(
-        better=int((chosen_right & ~random_right).sum()),
-        worse=int((random_right & ~chosen_right).sum()),
-        items=len(chosen_right),
-        labels=labels,
-        rng=rng,
-    )
-
-
 def gain_of_counts(*, better: int, worse: int, items: int, labels: int, rng: Generator) -> Gain:
     """Compare two heads of which only counts over the same items are known, as sums tell them.
 

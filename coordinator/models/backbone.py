@@ -8,6 +8,7 @@ The head is all zeros, so every class gets the same probability until a trained 
 The same arguments give the same bytes.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from fieldvote.errors import InputError, MissingExtraError, ShapeError
 
 if TYPE_CHECKING:
-    from onnx import NodeProto, ValueInfoProto
+    from onnx import NodeProto
 
 # old enough for every ONNX Runtime since 1.14; nothing newer is needed for these operators
-IR_VERSION = 8
-OPSET = 17
+_IR_VERSION = 8
+_OPSET = 17
 
 
 def identity_backbone(width: int, classes: int) -> bytes:
@@ -66,7 +67,7 @@ def _build(
     if classes < 2:
         raise InputError(f"classes: expected 2 or more, got {classes}")
     try:
-        from onnx import TensorProto, checker, helper, numpy_helper
+        from onnx import helper
     except ModuleNotFoundError as err:
         raise MissingExtraError("building a model", "coordinator") from err
 
@@ -74,7 +75,7 @@ def _build(
         helper.make_node("Gemm", ["embedding", "head.weight", "head.bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
-    weights = {
+    weights: dict[str, NDArray[np.generic]] = {
         "head.weight": np.zeros((dimensions, classes), np.float32),
         "head.bias": np.zeros(classes, np.float32),
     }
@@ -84,21 +85,42 @@ def _build(
         nodes.insert(0, helper.make_node("MatMul", ["input", "projection"], ["embedding"]))
         weights["projection"] = projection
 
-    def tensor(name: str, columns: int) -> "ValueInfoProto":
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", columns])
+    ends = (("input", width), ("embedding", dimensions), ("probabilities", classes))
+    return write_model("backbone", nodes, weights, ends)
 
+
+def write_model(
+    name: str,
+    nodes: Sequence["NodeProto"],
+    weights: Mapping[str, NDArray[np.generic]],
+    ends: Sequence[tuple[str, int]],
+) -> bytes:
+    """Return a graph as a checked file; the same graph gives the same bytes.
+
+    Args:
+        name: Of the graph.
+        nodes: What it does, in order.
+        weights: Its initializers.
+        ends: Its input and then its outputs, with the width of each; all are float batches.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    given, *made = (
+        helper.make_tensor_value_info(end, TensorProto.FLOAT, ["batch", width])
+        for end, width in ends
+    )
     graph = helper.make_graph(
         nodes,
-        "backbone",
-        inputs=[tensor("input", width)],
-        outputs=[tensor("embedding", dimensions), tensor("probabilities", classes)],
-        initializer=[numpy_helper.from_array(array, name) for name, array in weights.items()],
+        name,
+        inputs=[given],
+        outputs=made,
+        initializer=[numpy_helper.from_array(array, key) for key, array in weights.items()],
     )
     model = helper.make_model(
         graph,
         producer_name="fieldvote",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_operatorsetid("", OPSET)],
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_operatorsetid("", _OPSET)],
     )
     checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))

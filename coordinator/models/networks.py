@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.models.backbone import IR_VERSION, OPSET
+from coordinator.models.backbone import write_model
 from fieldvote.errors import InputError, MissingExtraError, ShapeError
 from fieldvote.rng import stream
 
@@ -139,33 +139,13 @@ class _Begun:
 
     def ended(self, x: str, width: int) -> bytes:
         """Write embedding, head and softmax; return the file."""
-        from onnx import TensorProto, checker, helper, numpy_helper
-
         self._node("Identity", [x], "embedding")
         self._weights["head.weight"] = self._drawn((width, self._classes), width) * np.float32(0.1)
         self._weights["head.bias"] = np.zeros(self._classes, np.float32)
         self._node("Gemm", ["embedding", "head.weight", "head.bias"], "logits")
         self._node("Softmax", ["logits"], "probabilities", axis=1)
         ends = [("input", self._width), ("embedding", width), ("probabilities", self._classes)]
-        given, *made = (
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
-            for name, size in ends
-        )
-        graph = helper.make_graph(
-            self._nodes,
-            "network",
-            inputs=[given],
-            outputs=made,
-            initializer=[numpy_helper.from_array(a, name) for name, a in self._weights.items()],
-        )
-        model = helper.make_model(
-            graph,
-            producer_name="fieldvote",
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_operatorsetid("", OPSET)],
-        )
-        checker.check_model(model)
-        return bytes(model.SerializeToString(deterministic=True))
+        return write_model("network", self._nodes, self._weights, ends)
 
     def _drawn(self, shape: tuple[int, ...], fan_in: int) -> Floats:
         """Return weights of a layer's first day."""

@@ -16,7 +16,6 @@ from fieldvote.records import ARM_SEED, DeviceId
 from privacy.sealing.replay import Window
 
 _ADMIT = insert(inbox).on_conflict_do_nothing()
-_IS_IN = select(inbox.c.message).where(of(inbox, "message"))
 _ARE_IN = select(inbox.c.message).where(of(inbox), inbox.c.message.like(bindparam("prefix")))
 _ANSWERED = delete(pending).where(of(pending, "message"))
 _EXPECT = insert(pending).on_conflict_do_nothing()
@@ -83,31 +82,12 @@ class ExchangeTables(CampaignTables):
             self._change(_ANSWERED, {"the_message": message})
         return new
 
-    def expect(self, round_number: int, phase: str, device: DeviceId, request: bytes) -> None:
-        """Keep a request until its reply is counted; the first of its name stays.
+    def expect_all(self, round_number: int, phase: str, requests: Mapping[DeviceId, bytes]) -> None:
+        """Keep the requests of an exchange until their replies are counted; the first stay.
 
         Asked again with the same bytes, a device answers with the same bytes: so a reply that was
         lost on its way is not lost to the sums.
         """
-        message = message_name(round_number, phase, device)
-        with self._whole():
-            if self._rows(_IS_IN, the_message=message):
-                return
-            (last,) = self._rows(_LAST_PLACE, the_round=round_number)
-            self._add(
-                _EXPECT,
-                {
-                    "message": message,
-                    "round": round_number,
-                    "phase": phase,
-                    "device": device,
-                    "place": last["place"] + 1,
-                    "request": request,
-                },
-            )
-
-    def expect_all(self, round_number: int, phase: str, requests: Mapping[DeviceId, bytes]) -> None:
-        """Keep many requests of one exchange at once, as expect keeps one."""
         with self._whole():
             prefix = message_name(round_number, phase, DeviceId(0)).removesuffix("0")
             known = {row["message"] for row in self._rows(_ARE_IN, prefix=f"{prefix}%")}

@@ -92,8 +92,6 @@ def krum(updates: NDArray[np.floating], lying_share: float = LYING_SHARE) -> NDA
     return np.asarray(rows[np.argmin(_krum_scores(rows, lying_share))])
 
 
-DEFAULT_RULE = "multi_krum"
-
 ROBUST: Mapping[str, Callable[[NDArray[np.floating], float], NDArray[np.float64]]] = (
     MappingProxyType(
         {

@@ -12,7 +12,6 @@ from coordinator.plausible import can_try
 from coordinator.releases.ledger import Ledger
 from coordinator.releases.tasks import keep_bundle
 from coordinator.store.campaign import Store, open_store
-from edge.shadow import nothing_new
 from fieldvote.records import SurveyReply, encode
 from fieldvote.releases import TrialReply
 from strategies.labeling import VoteSummary
@@ -85,7 +84,7 @@ def test_sums_of_the_release_before_are_filed_by_version(store: Store) -> None:
 
 def test_sums_of_a_task_nobody_knows_are_dropped_and_still_waited_for(store: Store) -> None:
     inbox = inbox_of(store)
-    store.expect(1, "survey", ONE, b"request")
+    store.expect_all(1, "survey", {ONE: b"request"})
     with store.transaction():
         assert inbox.survey(1, {ONE: encode(first("f" * 64))}) == (0, 0)
     assert dict(inbox.dropped) == {"another task": 1}
@@ -145,7 +144,7 @@ def fits(reply: TrialReply) -> bool:
 
 def test_an_honest_trial_is_counted_once(store: Store) -> None:
     inbox = inbox_of(store)
-    nothing = encode(nothing_new(trial_of(TASK, NEXT)))
+    nothing = encode(TrialReply.nothing(trial_of(TASK, NEXT).round))
     replies = {ONE: encode(trial_reply()), TWO: nothing}
     with store.transaction():
         assert len(inbox.trials(1, replies, fits=fits)) == 2

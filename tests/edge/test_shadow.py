@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from edge.pool import Pool
-from edge.shadow import nothing_new
 from edge.sums import enter
 from fieldvote.errors import RefusalError, SignatureError
 from fieldvote.records import DeviceId, SurveyReply, decode, encode
@@ -62,7 +61,7 @@ def contents(pool: Pool) -> list[tuple[object, ...]]:
 
 
 def is_nothing(reply: TrialReply) -> bool:
-    expected = nothing_new(trial_of(TASK, NEXT, reply.round))
+    expected = TrialReply.nothing(reply.round)
     return encode(reply) == encode(expected)
 
 

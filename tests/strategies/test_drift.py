@@ -10,7 +10,7 @@ from fieldvote.errors import InputError, ShapeError
 from strategies.drift import (
     DriftRule,
     Watch,
-    chi_square_quantile,
+    f_quantile,
     g_statistic,
     jensen_shannon,
     population_stability,
@@ -98,11 +98,16 @@ def test_divergences_are_what_the_definitions_say(seed: int, bins: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probability", "degrees", "exact"),
-    [(0.95, 1, 3.841), (0.95, 10, 18.307), (0.999, 4, 18.467), (0.99, 30, 50.892)],
-)
-def test_the_quantile_is_near_the_tables(probability: float, degrees: int, exact: float) -> None:
-    assert chi_square_quantile(probability, degrees) == pytest.approx(exact, rel=0.04)
+    ("probability", "degrees", "known", "exact"),
+    [
+        (0.95, 1, 10, 4.965), (0.95, 9, 30, 2.211), (0.99, 4, 20, 4.431), (0.999, 10, 60, 3.541),
+        (0.999, 8, 200, 3.434),
+    ],
+)  # fmt: skip
+def test_the_quantile_is_near_the_tables(
+    probability: float, degrees: int, known: int, exact: float
+) -> None:
+    assert f_quantile(probability, degrees, known) == pytest.approx(exact, rel=0.03)
 
 
 def test_an_empty_round_says_nothing_and_odd_input_is_refused() -> None:

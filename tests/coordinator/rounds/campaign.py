@@ -146,10 +146,11 @@ def make_fleet(
     items: int = 10,
     folder: Path | None = None,
     task: Task = TASK,
+    means: Callable[[int], SecureMeans | None] = lambda _number: None,
 ) -> Fleet:
     """Return devices 1, 2, ...; the last ones only evaluate. The same call gives the same fleet.
 
-    In a folder their pools stay, and are found again as they were.
+    In a folder their pools stay, and are found again as they were; with means they sum securely.
     """
     pools, agents = {}, {}
     for number in range(1, training + held_out + 1):
@@ -165,7 +166,8 @@ def make_fleet(
                 [row_payload(row) for row in rows],
                 gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
             )
-        pools[device], agents[device] = pool, make_agent(pool, number, evaluates, task=task)
+        agent = make_agent(pool, number, evaluates, task=task, secure=means(number))
+        pools[device], agents[device] = pool, agent
     return Fleet(pools, agents)
 
 

@@ -4,7 +4,6 @@ Whatever the store will not take ends the step that wanted it. The campaign stan
 and goes on from there when there is room again, in the same process or in another.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -39,6 +38,7 @@ from tests.coordinator.rounds.campaign import (
     settings_with,
 )
 from tests.coordinator.rounds.crash import Outcome, World, outcome
+from tests.coordinator.store.places import nobody
 
 ROUNDS = 2
 _MOST_TURNS = 400
@@ -235,18 +235,6 @@ def campaign_in(folder: Path) -> Path:
 
 def everything_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be somebody who may not write, where we are root, whom no permission stops."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def newer(path: Path) -> None:

@@ -1,7 +1,9 @@
 """Where a test keeps its store, and a bit of everything to put into it."""
 
+import os
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -114,7 +116,7 @@ def write_a_bit_of_everything(store: Store, number: int) -> None:
     store.append(f"stream {number}", 0, "Kind", "{}")
     store.keep_snapshot("rounds", number, b"state")
     store.admit(f"message {number}")
-    store.expect(number, "survey", DeviceId(number), b"request")
+    store.expect_all(number, "survey", {DeviceId(number): b"request"})
     store.add("votes", np.array([1, 2]))
     store.meet(device(number))
     store.admit_envelope(DeviceId(number), bytes(16), number)
@@ -130,3 +132,15 @@ def write_a_bit_of_everything(store: Store, number: int) -> None:
     store.reserve(f"next {number}", Resource.MONEY, 30, 10_000)
     store.keep_artifact(b"model %d" % number)
     store.keep_note("task", f"digest {number}")
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be somebody who may not write, where we are root, whom no permission stops."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)

@@ -74,11 +74,11 @@ def test_a_vector_of_another_length_is_refused_and_the_total_stays(place: Place)
 def test_a_request_waits_until_its_reply_is_counted_and_the_first_bytes_stay(place: Place) -> None:
     store = place.store()
     for number in (7, 3, 2**63 - 1, -5):
-        store.expect(1, "survey", DeviceId(number), b"first")
-    store.expect(1, "survey", DeviceId(3), b"second")
+        store.expect_all(1, "survey", {DeviceId(number): b"first"})
+    store.expect_all(1, "survey", {DeviceId(3): b"second"})
     assert store.expected(1, "survey") == dict.fromkeys([-5, 3, 7, 2**63 - 1], b"first")
     assert store.admit("1/survey/3")
-    store.expect(1, "survey", DeviceId(3), b"third")
+    store.expect_all(1, "survey", {DeviceId(3): b"third"})
     assert list(store.expected(1, "survey")) == [-5, 7, 2**63 - 1]
     assert store.expected(1, "collect") == {}
 
@@ -88,8 +88,8 @@ def test_overdue_exchanges_come_in_the_order_they_were_begun(place: Place) -> No
     begun = [(2, "survey"), (2, "collect"), (2, "answers"), (3, "survey"), (3, "answers")]
     for round_number, phase in begun:
         for number in (1, 2):
-            store.expect(round_number, phase, DeviceId(number), b"")
-    store.expect(4, "survey", DeviceId(1), b"")
+            store.expect_all(round_number, phase, {DeviceId(number): b""})
+    store.expect_all(4, "survey", {DeviceId(1): b""})
     store.admit("2/survey/1")
     assert store.overdue(4) == begun
     for number in (1, 2):

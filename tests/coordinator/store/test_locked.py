@@ -35,7 +35,7 @@ def write(database: Database, *numbers: int) -> Store:
         item = bytes([number + 100]) * 16
         store.keep_artifact(PLANTED + b"%d" % number)
         store.owe(f"planted {number}", "email", PLANTED)
-        store.expect(number, "collect", DeviceId(number), PLANTED)
+        store.expect_all(number, "collect", {DeviceId(number): PLANTED})
         store.keep_snapshot(f"stream {number}", 0, PLANTED)
         store.keep_candidate(
             2, StoredCandidate(item=item, device=DeviceId(1), arm=0, envelope=PLANTED)
@@ -258,7 +258,7 @@ def test_what_was_purged_from_the_store_is_not_in_its_free_pages(tmp_path: Path)
     path = tmp_path / "store.sqlite"
     with closing(opened(path, None)) as database:
         store = Store(database)
-        store.expect(1, "collect", DeviceId(1), PLANTED)
+        store.expect_all(1, "collect", {DeviceId(1): PLANTED})
         store.withdraw(1, "collect")
     assert b"sentence" not in bytes_of(tmp_path)
 

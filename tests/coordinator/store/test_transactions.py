@@ -211,7 +211,7 @@ def test_steps_that_read_before_they_write_lose_nothing_between_two_programs(pla
 
 
 def test_a_write_on_its_own_is_durable_at_once(place: Place) -> None:
-    place.store().expect(1, "survey", DeviceId(3), b"request")
+    place.store().expect_all(1, "survey", {DeviceId(3): b"request"})
     assert place.store().expected(1, "survey") == {3: b"request"}
 
 

@@ -1,12 +1,11 @@
 """What goes wrong below comes out as one clear error, and nothing stored before is lost."""
 
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.coordinator.store.places import (
     Place,
     candidate,
     everything,
+    nobody,
     write_a_bit_of_everything,
 )
 from tests.doubles.postgres import PostgresServer
@@ -94,18 +94,6 @@ def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path) -> None:
         check_that_nothing_was_lost(store, done)
     with closing(open_store(path, now=lambda: NOON)) as store:
         check_that_nothing_was_lost(store, done)
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be somebody who may not write, where we are root, whom no permission stops."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_a_file_that_may_not_be_written_to_says_so_and_stays(tmp_path: Path) -> None:

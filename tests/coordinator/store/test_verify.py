@@ -150,7 +150,7 @@ def test_what_contradicts_itself_is_found(place: Place, statement: str) -> None:
 
 def test_a_reply_that_was_counted_and_is_waited_for_is_found(place: Place) -> None:
     store = place.store()
-    store.expect(1, "survey", DeviceId(1), b"")
+    store.expect_all(1, "survey", {DeviceId(1): b""})
     place.tamper("INSERT INTO inbox VALUES ('first', '1/survey/1')")
     assert verify(store.database).faults == (
         "campaign 'first': a request waits for a reply that was counted",

@@ -10,23 +10,20 @@ from coordinator.store.campaign import Store, open_store
 from coordinator.summing import Summing
 from coordinator.transport import Transport
 from edge.agent import Agent
-from edge.items import row_payload
-from edge.pool import Pool
 from edge.secure_means import SecureMeans
 from fieldvote.records import DeviceId
-from fieldvote.rng import keyed_entropy, stream
+from fieldvote.rng import keyed_entropy
 from fieldvote.task import Task
 from privacy.sealing import SigningKey
 from privacy.secagg.roster import device_number
 from tests.coordinator.rounds.campaign import (
-    FIELDS,
     SMALL_FILES,
     Fleet,
     TurnedClock,
-    make_agent,
     make_parts,
     settings_with,
 )
+from tests.coordinator.rounds.campaign import make_fleet as make_plain
 from tests.doubles.transport import MemoryTransport
 
 FLOORS = b'[cohort]\nsums = "secure"\nleast_cohort = 10\n'
@@ -69,29 +66,15 @@ def make_fleet(
     folder: Path | None = None,
     tag: int = 0,
 ) -> Fleet:
-    """Return devices 1, 2, ...; the last ones only evaluate. Same pools under every policy."""
-    pools, agents = {}, {}
-    for number in range(1, training + held_out + 1):
-        device, evaluates = DeviceId(number), number > training
-        rng = stream(5, "pool", number)
-        rows = rng.normal(size=(items, len(FIELDS)))
-        pool = Pool(None if folder is None else folder / f"{number}.sqlite")
-        pool._db.execute("PRAGMA synchronous = OFF")
-        if not len(pool):
-            pool.add(
-                [rng.bytes(16) for _ in range(items)],
-                [row_payload(row) for row in rows],
-                gold=[int(row[0] + row[1] > 0) for row in rows] if evaluates else None,
-            )
-        pools[device] = pool
-        agents[device] = make_agent(
-            pool,
-            number,
-            evaluates,
-            task=task,
-            secure=means_of(number, training + held_out, tag),
-        )
-    return Fleet(pools, agents)
+    """Return devices that sum securely; the same pools under every policy."""
+    return make_plain(
+        training=training,
+        held_out=held_out,
+        items=items,
+        folder=folder,
+        task=task,
+        means=lambda number: means_of(number, training + held_out, tag),
+    )
 
 
 @dataclass(slots=True)
