@@ -1,4 +1,4 @@
-"""A thousand devices in a script: what they send, and a coordinator that takes it in.
+"""Many devices in a script: what they send, and a coordinator that takes it in.
 
 Exchanges, inbox and store are the real ones, on SQLite with `synchronous=FULL`; replies have the
 sizes that a device with ten functions, six classes and an embedding of 64 numbers sends.
@@ -42,7 +42,6 @@ from strategies.aggregation.summed_head import head_sums
 from strategies.labeling import AnchorSummary, VoteSummary
 from strategies.representation import Moments
 
-DEVICES = 1000
 _AT_ONCE = 50  # replies that one look brings
 _ITEMS, _FUNCTIONS, _CLASSES, _WIDTH = 200, 10, 6, 64
 _OFFERS, _ANSWERS, _SKETCH_BYTES, _ENVELOPE_BYTES = 16, 4, 8, 220
@@ -99,7 +98,7 @@ class Taking:
             self._pending.clear()
             exchange = self._state.exchange
             if exchange is not None and not exchange.open:
-                assert len(exchange.came) == DEVICES
+                assert len(exchange.came) == len(exchange.devices)
                 return time.perf_counter() - began
 
     def _record(self, event: Event) -> None:
@@ -108,9 +107,9 @@ class Taking:
         self._pending.append(event)
 
 
-def take_surveys(place: Path) -> float:
+def take_surveys(place: Path, devices: int) -> float:
     """Return the seconds from the first request to the last survey stored."""
-    everybody = [DeviceId(number) for number in range(1, DEVICES + 1)]
+    everybody = [DeviceId(number) for number in range(1, devices + 1)]
     rngs = {device: stream(1, "crowd", device) for device in everybody}
     crowd = Crowd({device: encode(_survey(rngs[device])) for device in everybody})
     with closing(open_store(place, now=lambda: datetime.now(UTC))) as store:
@@ -124,14 +123,14 @@ def take_surveys(place: Path) -> float:
                 keeps=True,
             )
         )
-        assert len(store.offers(_ROUND)) == DEVICES * _OFFERS
+        assert len(store.offers(_ROUND)) == devices * _OFFERS
         assert not inbox.dropped
     return seconds
 
 
-def take_answers(place: Path) -> float:
+def take_answers(place: Path, devices: int) -> float:
     """Return the seconds from the first request to the last device's sums stored."""
-    everybody = [DeviceId(number) for number in range(1, DEVICES + 1)]
+    everybody = [DeviceId(number) for number in range(1, devices + 1)]
     rngs = {device: stream(2, "crowd", device) for device in everybody}
     crowd = Crowd({device: encode(_answers(rngs[device])) for device in everybody})
     with closing(open_store(place, now=lambda: datetime.now(UTC))) as store:
@@ -140,7 +139,7 @@ def take_answers(place: Path) -> float:
         _answer(store, items)
         inbox = Inbox(store, _shapes())
         waiting = store.undelivered()
-        assert len(waiting) == DEVICES
+        assert len(waiting) == devices
         base = AnswersRequest(round=_ROUND, answers=(), representation=_head())
 
         def requests() -> dict[DeviceId, bytes]:

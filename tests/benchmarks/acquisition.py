@@ -112,12 +112,12 @@ def doubt_rows(repeats: int, peers: PeerTimes) -> list[Row]:
     return rows + rows_of(what, ours, None, peers.get("bald", {}))
 
 
-def spread_rows(repeats: int, peers: PeerTimes) -> list[Row]:
+def spread_rows(repeats: int, peers: PeerTimes, *, large: int) -> list[Row]:
     """Rules over embeddings: a large pool, a device's, and the one peers are compared on."""
     rng = np.random.default_rng(0)
     rows: list[Row] = []
     for items, width, picks, limits in (
-        (50_000, 256, 1_000, {"k_center": 500.0, "badge": 1000.0}),
+        (large, 256, 1_000, {"k_center": 500.0, "badge": 1000.0}),
         (10_000, 256, 100, {"k_center": 100.0, "badge": 100.0, "cluster_margin": 100.0}),
         (PEER_ITEMS, PEER_WIDTH, 100, {"k_center": None, "badge": None, "typiclust": None}),
     ):
@@ -201,8 +201,9 @@ def measure(options: Options) -> list[Row]:
     """Return all rows."""
     repeats = 3 if options.quick else 20
     peers = peer_times(repeats) if options.peers else {}
-    rows = doubt_rows(3 * repeats, peers) + spread_rows(max(repeats // 5, 1), peers)
-    return rows + stream_rows() + fleet_rows(3 if options.quick else 10)
+    large = 5_000 if options.quick else 50_000
+    rows = doubt_rows(3 * repeats, peers) + spread_rows(max(repeats // 5, 1), peers, large=large)
+    return rows + stream_rows() + fleet_rows(1 if options.quick else 10)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,6 @@ _FLOOR = "import numpy, onnxruntime, time\nprint(time.process_time())"
 _SURVEY = SurveyRequest(
     round=0, strategy="fleet", offers=1, random_offers=1, first=True, model=None
 )
-_STARTS = 5
 _FIRST_STEP_S = 0.4
 
 
@@ -100,10 +99,11 @@ def measure(options: Options) -> list[Row]:
         context.load_cert_chain(made.folder / "server.pem", made.folder / "server.key")
         link = SuperLinkDouble(port=made.port)
         with listening(link, context):
-            return _weigh(made, link, exchanges=5 if options.quick else 20)
+            exchanges, starts = (5, 1) if options.quick else (20, 5)
+            return _weigh(made, link, exchanges=exchanges, starts=starts)
 
 
-def _weigh(made: Fleet, link: SuperLinkDouble, *, exchanges: int) -> list[Row]:
+def _weigh(made: Fleet, link: SuperLinkDouble, *, exchanges: int, starts: int) -> list[Row]:
     """Start an agent, exchange, and read what the kernel says of it."""
     made.add_device("one", register=False)
     command = [str(BIN / "fieldvote"), "edge", "run", "--config", "one/device.toml"]
@@ -127,7 +127,7 @@ def _weigh(made: Fleet, link: SuperLinkDouble, *, exchanges: int) -> list[Row]:
     bare_mb = rss_mb - model_mb
     compile_folder(made.folder / "one" / "task")
     # the fastest of a few: whatever else the machine does only ever adds
-    runs = [(*_alone(made, _STEP), *_alone(made, _FLOOR)) for _ in range(_STARTS)]
+    runs = [(*_alone(made, _STEP), *_alone(made, _FLOOR)) for _ in range(starts)]
     step_s, step_cpu_s, floor_s = (min(column) for column in zip(*runs, strict=True))
     return [
         Row(what="agent, model and transport, RSS", ours=rss_mb, unit="MB", target="<= 90 MB",

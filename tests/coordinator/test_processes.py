@@ -96,7 +96,7 @@ def test_without_proc_our_own_children_are_ended_all_the_same(
 def test_nobody_to_end_takes_no_time(mark: str) -> None:
     began = time.monotonic()
     assert end_all(mark) == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_a_lock_is_held_by_one_and_free_once_it_is_let_go_of(tmp_path: Path) -> None:

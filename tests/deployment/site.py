@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import edge.status
 from coordinator.labels.terminal import answer_queue
@@ -49,6 +51,12 @@ class Site:
 
     folder: Path
     devices: tuple[str, ...] = ()
+
+    def stored_apps(self) -> list[list[str]]:
+        """Return the names of the files in each app that a lasting SuperLink stores."""
+        with closing(sqlite3.connect(self.folder / "state" / "superlink.sqlite")) as link:
+            found = link.execute("SELECT content FROM fab").fetchall()
+        return [ZipFile(BytesIO(row[0])).namelist() for row in found]
 
     @property
     def said(self) -> str:

@@ -155,6 +155,12 @@ def test_a_campaign_outlives_whatever_kills_its_programs(
     with subtests.test("after all that, everything was counted once"):
         assert [site.said.count(f"round {n}: done") for n in (1, 2)] == [1, 1]
         site.assert_everything_was_counted_once(labels=6, items=len(TEXTS))
+    with subtests.test("and no app the SuperLink was given holds any code"):
+        apps = site.stored_apps()
+        assert apps
+        for names in apps:
+            assert "pyproject.toml" in names
+            assert [name for name in names if name.endswith((".py", ".pyc", ".so"))] == []
 
 
 def devices_work(site: Site) -> None:

@@ -120,6 +120,6 @@ def test_a_fleet_of_light_nodes_lives_through_a_day(tmp_path: Path) -> None:
         began = time.monotonic()
         two.send_signal(signal.SIGTERM)
         assert two.wait(10) == 0
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 6.0
         assert log(made, "two").splitlines()[-1] == "stopped"
         assert status(made, "two")["node"] == "stopped"

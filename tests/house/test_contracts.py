@@ -119,7 +119,7 @@ def test_a_rehearsal_is_two_names_and_one_call() -> None:
     from simulations import Report, Scenario
     from simulations import run as rehearse
 
-    report = rehearse(replace(Scenario.load("digits"), rounds=1), seed=1)
+    report = rehearse(replace(Scenario.load("digits"), rounds=1, devices=8), seed=1)
     assert isinstance(report, Report)
     assert report.rounds == 1
     with pytest.raises(AttributeError):
@@ -200,7 +200,8 @@ def test_a_command_whose_time_has_not_come_is_absent(words: list[str]) -> None:
 @pytest.mark.slow
 def test_the_report_has_its_promised_keys_in_order(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
-    done = run("simulate", "digits", "--rounds", "2", "--seed", "3", "--json", str(path))
+    words = ("--rounds", "2", "--devices", "8", "--seed", "3", "--json", str(path))
+    done = run("simulate", "digits", *words)
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text())
     promised = [

@@ -13,6 +13,10 @@ from fieldvote.cli import app
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# what is multiplied here is small: a second thread only waits, and takes the other tests' time
+ENVIRONMENT = {
+    "PATH": f"{BIN}:/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+}  # fmt: skip
 # made by `make`, or minutes long; what they do is tested elsewhere
 NOT_HERE = ("make ", "git ", "cd ", "fieldvote demo", "python docs/")
 
@@ -58,7 +62,7 @@ def test_the_commands_of_a_document_run_from_an_empty_folder(path: Path, tmp_pat
             line,
             shell=True,
             cwd=here,
-            env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
+            env={**ENVIRONMENT, "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
             check=False,

@@ -36,4 +36,5 @@ def test_the_report_says_what_was_spent_and_the_budget_ends_the_campaign():
     # without functions there are no votes and no anchors to pay for
     assert 3.4 < report.epsilon <= 4.0
     assert all(0.0 <= point.metric <= 1.0 for point in report.curve)
-    assert run(SCENARIO, seed=1).epsilon is None
+    plain = replace(SCENARIO, rounds=1, labels_per_device=1, devices=5)
+    assert run(plain, seed=1).epsilon is None

@@ -101,9 +101,9 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    folder, fuse = tmp_path_factory.mktemp("undisturbed"), Fuse()
-    play(folder, fuse)
-    sites = list(enumerate(fuse.sites))
+    folder, passed = tmp_path_factory.mktemp("undisturbed"), list[str]()
+    play(folder, Fuse(sites=passed))
+    sites = list(enumerate(passed))
     # from the proposal to its event; from the question to the verdict; from the promotion until
     # devices run the release and are surveyed under it
     opened_at = first(sites, "driver._record", "exchange._open") - 6

@@ -1,7 +1,7 @@
 """A coordinator that dies anywhere in a sum, and devices that die between its legs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,17 +28,9 @@ class Died(BaseException):
 class Thrown(Fuse):
     """A fuse that throws: what was not committed is rolled back, as it is when a process ends."""
 
-    sites: list[str] = field(default_factory=list)
-
-    def pass_by(self, kind: str) -> None:
-        """Pass one point, or die there."""
-        blown = self.blows_at is not None and len(self.sites) > self.blows_at
-        count = len(self.sites)
-        reached, self.blows_at = self.blows_at, None
-        Fuse.pass_by(self, kind)
-        self.blows_at = reached
-        if not blown and count == reached:
-            raise Died
+    def blow(self) -> None:
+        """End here."""
+        raise Died
 
 
 def _to_the_end(campaign: Secure, until: Callable[[Secure], bool]) -> None:
@@ -55,7 +47,8 @@ def _played(
     blows_at: int | None, until: Callable[[Secure], bool]
 ) -> tuple[tuple[object, ...], list[str]]:
     """Play until a round is so far, dying once at a point; return what it came to."""
-    fuse = Thrown(blows_at=blows_at)
+    sites: list[str] = []
+    fuse = Thrown(blows_at=blows_at, sites=sites)
 
     def through(network: MemoryTransport) -> FusedTransport:
         return FusedTransport(network, fuse)
@@ -75,7 +68,7 @@ def _played(
             _to_the_end(campaign, until)
         found = _outcome(campaign)
         campaign.close()
-    return found, fuse.sites
+    return found, sites
 
 
 def _opened(folder: Path, fuse: Fuse) -> Store:
