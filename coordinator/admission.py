@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from coordinator.store.campaign import Store
+from coordinator.transport import node_of
+from fieldvote.durable import read_whole
 from fieldvote.errors import FieldvoteError, InputError, RefusalError, SettingsError
 from fieldvote.records import DeviceId, HelloReply
 from privacy.sealing.certificate import DeviceCertificate, check_chain, read_certificate
@@ -73,7 +75,7 @@ class Admission:
         Raises:
             InputError: a file cannot be read, or is not what it should be.
         """
-        self._root = read_certificate(_read(Path(settings.fleet)))
+        self._root = read_certificate(read_whole(Path(settings.fleet)))
         self._store, self._campaign, self._now = store, campaign, now
         self._entropy, self._say = entropy, say
         self._said = set[str]()
@@ -106,10 +108,12 @@ class Admission:
                 directory=self._newest(),
             )
         except FieldvoteError as err:
-            self._tell(f"device {device} is not met: {_reason(reply, err)}")
+            self._tell(f"device {node_of(device)} is not met: {_reason(reply, err)}")
             return False
         if not self._is_listed(found):
-            self._tell(f"device {device} is {found.name}, which is not in the directory yet")
+            self._tell(
+                f"device {node_of(device)} is {found.name}, which is not in the directory yet"
+            )
             return False
         self._store.keep_note(f"{_CERTIFICATE}{device}", reply.certificate.decode("ascii"))
         # of two nodes with one certificate the last to say hello counts, and the other no more
@@ -126,7 +130,9 @@ class Admission:
         if found is None or not found.begins <= self._now() <= found.ends:
             return False
         if directory is not None and directory.revokes(found):
-            self._tell(f"device {device} is {found.name}, which is revoked: it takes no part")
+            self._tell(
+                f"device {node_of(device)} is {found.name}, which is revoked: it takes no part"
+            )
             return False
         return self._is_listed(found)
 
@@ -167,7 +173,7 @@ class Admission:
         mark = (said.st_mtime_ns, said.st_size, said.st_ino)
         if mark == self._mark:
             return
-        found = Directory.from_bytes(_read(path))
+        found = Directory.from_bytes(read_whole(path))
         if self._directory is not None and found.version < self._directory.version:
             raise InputError(f"version {found.version} is older than {self._directory.version}")
         self._directory, self._mark = Lookup(found), mark
@@ -182,11 +188,3 @@ class Admission:
 def _reason(reply: HelloReply, err: FieldvoteError) -> str:
     """Return why a device is not met, for its operator."""
     return str(err) if reply.certificate else "it shows no certificate; enrol it first"
-
-
-def _read(path: Path) -> bytes:
-    """Read a file the settings name."""
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err})") from err

@@ -15,7 +15,7 @@ from threading import Thread
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from coordinator.transport import Came
+from coordinator.transport import Came, node_of
 from fieldvote.errors import FieldvoteError, SettingsError
 from fieldvote.records import DeviceId
 
@@ -98,7 +98,7 @@ class GridTransport:
     def _message(device: DeviceId, blob: bytes, ttl_s: float) -> Message:
         """Wrap a request; its life ends with the exchange, so no device answers a dead round."""
         content = RecordDict({RECORD: ConfigRecord({FIELD: blob})})
-        return Message(content, _node(device), "query", ttl=ttl_s + 1.0)
+        return Message(content, node_of(device), "query", ttl=ttl_s + 1.0)
 
 
 Look = Callable[[Collection[str]], list[Message]]
@@ -200,13 +200,8 @@ class _InLanes:
 
 
 def _device(node: int) -> DeviceId:
-    """Return a node as a device: Flower counts nodes without a sign, databases and arrays with."""
+    """Undo node_of."""
     return DeviceId(node - _NODES if node >= _NODES // 2 else node)
-
-
-def _node(device: DeviceId) -> int:
-    """Undo _device."""
-    return device % _NODES
 
 
 def _body(message: Message) -> bytes | None:

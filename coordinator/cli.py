@@ -1,13 +1,12 @@
 """`fieldvote coordinator` and `rounds`: parse, call, print."""
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fieldvote.custody import CustodySettings, KeyPlace
+from fieldvote.tables import print_one, print_table
 
 if TYPE_CHECKING:
     from coordinator.rounds.commands import Command
@@ -215,30 +214,3 @@ def _ask(config: Path, command: "Command") -> None:
     from coordinator.upkeep import ask_coordinator
 
     typer.echo(ask_coordinator(config, command))
-
-
-Row = Mapping[str, str | int | float]
-
-
-def print_one(row: Row, as_json: bool) -> None:
-    """Print names and values below each other."""
-    if as_json:
-        typer.echo(json.dumps(row, indent=2))
-        return
-    width = max((len(name) for name in row), default=0)
-    for name, value in row.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
-
-
-def print_table(rows: Sequence[Row], as_json: bool) -> None:
-    """Print rows with a heading."""
-    if as_json:
-        typer.echo(json.dumps(list(rows), indent=2))
-        return
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[name.replace("_", " ") for name in names]]
-    cells += [[str(row.get(name, "")) for name in names] for row in rows]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(names))]
-    for line in cells:
-        padded = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())

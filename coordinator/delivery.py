@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
-from coordinator.transport import Transport, exchange
+from coordinator.transport import Transport, exchange, node_of
 from fieldvote.bundle import TARGETS_FILE, Bundle, unpack
 from fieldvote.delivery import BundleReply, BundleRequest
 from fieldvote.errors import InputError
@@ -190,7 +190,9 @@ class Delivery:
                 rests = not self._deliver(transport, device, parcel)
             except Exception as err:  # a grid that has lost its run ends the rounds, not this
                 if not self._stop.is_set():
-                    self._say(f"device {device}: delivery broken off ({type(err).__name__})")
+                    self._say(
+                        f"device {node_of(device)}: delivery broken off ({type(err).__name__})"
+                    )
             finally:
                 with self._lock:
                     self._held.discard(device)
@@ -209,7 +211,9 @@ class Delivery:
             if reply is None:
                 pace, have, silences = pace.after(None), -1, silences + 1
                 if silences == _SILENCES:
-                    self._say(f"device {device}: silent, {parcel.name} is tried again later")
+                    self._say(
+                        f"device {node_of(device)}: silent, {parcel.name} is tried again later"
+                    )
                     return False
                 continue
             silences = 0
@@ -217,21 +221,25 @@ class Delivery:
                 bundle, have = parcel.bundle, -1  # the whole of it, from where that stopped
                 continue
             if reply.refusal:
-                self._say(f"device {device} takes no {parcel.name}: {_plain(reply.refusal)}")
+                self._say(
+                    f"device {node_of(device)} takes no {parcel.name}: {_plain(reply.refusal)}"
+                )
                 return False
             if reply.installed:
                 self._say(
-                    f"device {device} has installed {parcel.name}:"
+                    f"device {node_of(device)} has installed {parcel.name}:"
                     f" {sent} bytes sent in {self._now_s() - began_at_s:.0f} s"
                 )
                 return True
             if sent > 2 * (bundle.size_bytes + (parcel.thin.size_bytes if parcel.thin else 0)):
-                self._say(f"device {device} loses what it was sent of {parcel.name}")
+                self._say(f"device {node_of(device)} loses what it was sent of {parcel.name}")
                 return False
             if piece:
                 pace = pace.after(self._now_s() - began_s)
             have = reply.have
-            self._tell(f"device {device}: {_megabytes(have, bundle)} of task {parcel.name}")
+            self._tell(
+                f"device {node_of(device)}: {_megabytes(have, bundle)} of task {parcel.name}"
+            )
         return True
 
     def _exchange(

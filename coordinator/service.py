@@ -7,16 +7,12 @@ from pathlib import Path
 
 from coordinator.admission import EnrolmentSettings
 from coordinator.flower_settings import FlowerSettings, is_loopback
-from coordinator.keys.online import online_keys
 from coordinator.keys.online_settings import KeySettings
-from coordinator.models.asking import INQUIRY
 from coordinator.releases.asking import is_busy, newest_of, releases_of
 from coordinator.releases.tasks import TASK, current_task, is_of
 from coordinator.rounds.allocation import check_classes
 from coordinator.rounds.campaign import load_state
 from coordinator.rounds.commands import COMMAND
-from coordinator.rounds.drift import may_watch
-from coordinator.rounds.private_budget import privacy_rows
 from coordinator.rounds.steering_view import steering_rows, suggestion_rows
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
@@ -199,6 +195,10 @@ def _sums(settings: CoordinatorSettings, rounds: int, devices: int) -> dict[str,
     task = Task.load(Path(settings.task))
     if not task.policy.privacy.on:
         return {"sums": task.policy.cohort.in_words(noised=False)}
+    # a look costs what it imports: these are for few campaigns
+    from coordinator.rounds.drift import may_watch
+    from coordinator.rounds.private_budget import privacy_rows
+
     rows = privacy_rows(task, rounds=rounds, devices=devices)
     if settings.campaign.drift.watch and not may_watch(task):
         rows["drift"] = "not watched: privacy.split.watch is 0, so no histogram leaves a device"
@@ -218,6 +218,8 @@ def _signature_rows(settings: CoordinatorSettings, store: Store) -> dict[str, st
     """Return what the owner has to sign again, if the coordinator holds keys at all."""
     if settings.keys is None:
         return {}
+    from coordinator.keys.online import online_keys
+
     said: list[str] = []
     try:
         task = Task.load(Path(settings.task))
@@ -237,6 +239,8 @@ def _signature_rows(settings: CoordinatorSettings, store: Store) -> dict[str, st
 
 def is_finished(settings: CoordinatorSettings) -> bool:
     """Return whether the campaign has turned its last round, and nothing is asked or under way."""
+    from coordinator.models.asking import INQUIRY
+
     store = open_store(settings, make=True)
     try:
         _, campaign = load_state(store)

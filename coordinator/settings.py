@@ -5,7 +5,11 @@ from hashlib import sha256
 from typing import Literal
 
 from coordinator.deep_settings import DeepSettings
-from coordinator.governance_settings import InfluenceSettings, RetentionSettings
+from coordinator.governance_settings import (
+    CalibrationSettings,
+    InfluenceSettings,
+    RetentionSettings,
+)
 from coordinator.recipe_settings import RecipeSettings
 from coordinator.steering_settings import (
     AllocationSettings,
@@ -15,8 +19,14 @@ from coordinator.steering_settings import (
     StopSettings,
 )
 from coordinator.teaching_settings import TeachingSettings
-from fieldvote.errors import SettingsError
+from fieldvote.errors import SettingsError, nearest
+from strategies.acquisition import ACQUISITIONS
 from strategies.acquisition.sketches import SKETCH_BITS
+
+STRATEGIES = ("fleet", "auto", *sorted(ACQUISITIONS))
+_LEAST = dict.fromkeys(("labels_per_device", "offers", "epochs"), 1) | dict.fromkeys(
+    ("price", "l2", "vote_weight", "vote_exchanges", "surveyed_share", "random_share"), 0
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +251,7 @@ class CampaignSettings:
         teaching: How sure a label must be to teach how deep.
         influence: How far it is traced which function taught a head what.
         retention: What becomes of what was known when functions change.
+        calibration: Whether it is counted how sure a head is, and what goes by it.
         drift: When new items are taken to be unlike those before.
         gain: How often choosing is compared with picking at random.
         stop: When a campaign ends.
@@ -279,6 +290,7 @@ class CampaignSettings:
     teaching: TeachingSettings = field(default_factory=TeachingSettings)
     influence: InfluenceSettings = field(default_factory=InfluenceSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     gain: GainSettings = field(default_factory=GainSettings)
     stop: StopSettings = field(default_factory=StopSettings)
@@ -304,8 +316,16 @@ class CampaignSettings:
             )
         if not 1 <= self.seed_offers <= 64:
             raise SettingsError(f"seed_offers: expected 1 to 64, got {self.seed_offers}")
-        if self.vote_exchanges < 0:
-            raise SettingsError(f"vote_exchanges: expected 0 or more, got {self.vote_exchanges}")
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < float("inf"):
+                raise SettingsError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        for name in ("surveyed_share", "random_share"):
+            if getattr(self, name) > 1:
+                raise SettingsError(f"{name}: expected at most 1, got {getattr(self, name)}")
+        if not (self.name and self.surveyed_share and self.deadline_s > 0):
+            raise SettingsError("expected a name, and surveyed_share and deadline_s above 0")
+        if self.strategy not in STRATEGIES:
+            raise SettingsError(f"strategy: {nearest(self.strategy, STRATEGIES)}")
         if self.strategy == "auto" and not self.random_share > 0:
             raise SettingsError(
                 "random_share: expected above 0: without a random arm 'auto' learns by items that"

@@ -5,6 +5,7 @@ that lasts is in the campaign's store, and whatever ends early is followed by a 
 """
 
 import re
+import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +19,7 @@ from coordinator.processes import alone, end_all, stopping
 from coordinator.service import LOG_FILE, CoordinatorSettings, check_task, is_finished
 from coordinator.site import LINK, Site, program
 from coordinator.supervision import supervise
+from fieldvote.errors import UnavailableError
 from fieldvote.task import Task
 
 _START_S = 60.0
@@ -44,6 +46,12 @@ def serve(config: Path, say: Callable[[str], None]) -> None:
         site.prepare()
         if left := end_all(site.mark):
             say(f"ended {left} programs a coordinator before this one had left behind")
+        if not settings.flower.join and _is_taken(site.address):
+            # its answers would be taken for our SuperLink's, and our run given to it
+            raise UnavailableError(
+                f"something listens at {site.address} already: set another address, or flower.join"
+                " if it is a SuperLink this campaign should share"
+            )
         if settings.flower.authenticate_devices:
             say(f"each device is registered once: {site.registration}")
             if settings.enrolment:
@@ -151,6 +159,16 @@ class _Attempt:
         for line in whole.decode("utf-8", errors="replace").splitlines():
             self._say(line)
         return bool(line_end)
+
+
+def _is_taken(address: str) -> bool:
+    """Return whether somebody answers at an address."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
+            return True
+    except (OSError, OverflowError):
+        return False
 
 
 def _await_health(site: Site, link: subprocess.Popen[bytes], stop: Event) -> str:

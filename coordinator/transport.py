@@ -8,6 +8,18 @@ from typing import Protocol
 from fieldvote.records import DeviceId
 
 _PULL_S = 0.4
+_NODES = 1 << 64
+
+
+def node_of(device: DeviceId) -> int:
+    """Return what Flower, and the device in its own status, call a device.
+
+    Flower counts nodes without a sign; a device's id has one, as databases and arrays want it.
+
+    >>> node_of(DeviceId(7)), node_of(DeviceId(-1))
+    (7, 18446744073709551615)
+    """
+    return device % _NODES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

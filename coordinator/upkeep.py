@@ -17,7 +17,6 @@ from coordinator.rounds.campaign import STREAM
 from coordinator.rounds.clock import Clock, SteadyClock
 from coordinator.rounds.commands import Command, ask
 from coordinator.rounds.events import load_event
-from coordinator.rounds.reproduce import reproduce
 from coordinator.rounds.views import Row
 from coordinator.service import CoordinatorSettings, open_store
 from coordinator.store.archive import backup, restore
@@ -52,8 +51,9 @@ def rounds_of(config: Path) -> list[Row]:
 
 def round_of(config: Path, number: int | None) -> Row:
     """Return all that matters of one round."""
-    with _store_of(config) as (_, store):
-        return views.show_round(store, number)
+    with _store_of(config) as (settings, store):
+        task = current_task(store, Task.load(Path(settings.task)))
+        return views.show_round(store, number, classes=task.classes)
 
 
 def labels_of(config: Path, number: int | None) -> list[Row]:
@@ -101,6 +101,8 @@ def ask_coordinator(
 
 def reproduce_round(config: Path, number: int) -> list[Row]:
     """Make a round again from its record, and compare."""
+    from coordinator.rounds.reproduce import reproduce  # all that a round does
+
     with _store_of(config) as (settings, store):
         events = [load_event(*row) for row in store.events(STREAM)]
         task = _task_of_round(store, Task.load(Path(settings.task)), number)
@@ -135,7 +137,7 @@ def back_up(config: Path, path: Path) -> str:
     """
     with _store_of(config) as (_, store):
         backup(store.database, path)
-    return f"{path}: {path.stat().st_size} bytes; keep it as safe as the store"
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB; keep it as safe as the store"
 
 
 def change_store_key(config: Path, to: CustodySettings | None) -> str:
@@ -159,6 +161,8 @@ def bring_back(config: Path, path: Path, key: Path | None = None) -> str:
         InputError: the store is not empty, or the file is none that backup wrote.
     """
     settings = CoordinatorSettings.load(config)
+    if not path.is_file():  # before a store is made that would be taken for a campaign
+        raise InputError(f"{path}: there is no such backup")
     with closing(open_store(settings, make=True)) as store:
         custody = locked_in(CustodySettings(file=str(key)), path.parent) if key else None
         report = restore(path, store.database, custody=custody)

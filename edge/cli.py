@@ -1,13 +1,12 @@
 """`fieldvote edge`: run one device's agent, and look at what it has given away."""
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fieldvote.custody import CustodySettings, KeyPlace
+from fieldvote.tables import print_one, print_table
 
 app = typer.Typer(
     help="One device: its agent, its pool, and its ledger.\n\n"
@@ -72,12 +71,7 @@ def status(config: Config = _DEFAULT, as_json: AsJson = False) -> None:
     """
     from edge.status import status_of
 
-    found = status_of(config)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for name, value in found.items():
-        typer.echo(f"{name:<22} {value}")
+    print_one(status_of(config), as_json)
 
 
 @app.command()
@@ -91,7 +85,7 @@ def add(
     """
     from edge.service import add_items
 
-    typer.echo(f"{add_items(config, items)} items added")
+    typer.echo(str(add_items(config, items)))
 
 
 @app.command()
@@ -117,11 +111,7 @@ def ledger(
         typer.echo(signed_ledger(config))
         return
 
-    rows = list[Mapping[str, object]](ledger_totals(config) if totals else ledger_rows(config))
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    _print_table(rows)
+    print_table(ledger_totals(config) if totals else ledger_rows(config), as_json)
 
 
 @app.command()
@@ -136,26 +126,7 @@ def explain(
     """
     from edge.reasons import explain_item
 
-    rows = explain_item(config, item)
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    _print_table(rows)
-
-
-def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows under the names of their columns, numbers to the right."""
-    names = list(rows[0]) if rows else []
-    numbers = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
-    shown = [["" if row.get(name) is None else str(row[name]) for name in names] for row in rows]
-    cells = [names, *shown]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = (
-            f"{cell:>{width}}" if right else f"{cell:<{width}}"
-            for cell, width, right in zip(line, widths, numbers, strict=True)
-        )
-        typer.echo("  ".join(padded).rstrip())
+    print_table(explain_item(config, item), as_json)
 
 
 @app.command()
@@ -201,6 +172,7 @@ def purge(
     """
     from edge.service import purge_pool
 
-    if not yes:
-        typer.confirm("Delete every item of this device?", abort=True)
+    if not yes and not typer.confirm("Delete every item of this device?"):
+        typer.echo("nothing was deleted")
+        return
     typer.echo(f"deleted {purge_pool(config)} items; the ledger stays")

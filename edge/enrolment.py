@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edge.credential import SIGNING_KEY, Credential, write_whole
+from edge.credential import SIGNING_KEY, Credential
 from edge.flower.keys import node_key
 from edge.registrar_line import Enrolled, enrol
 from edge.settings import EdgeSettings
+from fieldvote.durable import read_whole, sync_folder, write_over
 from fieldvote.errors import InputError, SignatureError, StoreError, UnavailableError
 from fieldvote.settings import parse_toml
 from privacy.sealing.certificate import DeviceCertificate, fingerprint, read_certificate
@@ -58,7 +59,8 @@ def enroll(
         entropy: For the keys; the system's.
 
     Raises:
-        InputError: the token was mistyped, or the folder is somebody else's; nothing was changed.
+        InputError: the token was mistyped, the folder is somebody else's, or there is no such task
+            or file of items; nothing was changed.
         SignatureError: whoever answers is not of the token's fleet; nothing was told to it.
         RefusalError: the registrar refuses; the folder is not there.
         UnavailableError: nobody answers; the same command may be given again.
@@ -70,6 +72,11 @@ def enroll(
         return config, _again(token, config, now)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: is there already, and no enrolled device; name another folder")
+    # before the token is spent: the settings that would name them are not written a second time
+    if wishes.task is not None and not wishes.task.is_dir():
+        raise InputError(f"{wishes.task}: no such task folder")
+    if wishes.items is not None and not wishes.items.is_file():
+        raise InputError(f"{wishes.items}: no such file of items")
     with _draft(folder) as draft:
         applicant = Applicant(
             token=token,
@@ -79,12 +86,12 @@ def enroll(
         )
         enrolled = enrol(applicant, now=now)
         for name, content in _files(enrolled, wishes).items():
-            write_whole(draft / name, content)
+            write_over(draft / name, content)
         EdgeSettings.load(draft / CONFIG)  # what would not start is not put in place
         try:
-            _sync(draft)
+            sync_folder(draft)
             draft.rename(folder)
-            _sync(folder.parent)
+            sync_folder(folder.parent)
         except OSError as err:
             raise StoreError(f"{folder}: cannot be written ({err.strerror or err})") from err
     return config, enrolled.certificate
@@ -100,14 +107,14 @@ def _again(token: Token, config: Path, now: datetime) -> DeviceCertificate:
         raise InputError(f"{config}: a device that was not enrolled; its keys stay as they are")
     applicant = Applicant(
         token=token,
-        signing=SigningKey.from_bytes(_own(folder / SIGNING_KEY)),
-        sealing=SealingKey.from_bytes(_own(folder / SEALING_KEY)),
+        signing=SigningKey.from_bytes(read_whole(folder / SIGNING_KEY)),
+        sealing=SealingKey.from_bytes(read_whole(folder / SEALING_KEY)),
         node=node_key(node),
     )
-    if fingerprint(read_certificate(_own(credential.fleet))) != token.root:
+    if fingerprint(read_certificate(read_whole(credential.fleet))) != token.root:
         raise SignatureError(f"{config}: is a device of another fleet than the token's")
     enrolled = enrol(applicant, now=now)
-    write_whole(credential.certificate, enrolled.grant.certificate)
+    write_over(credential.certificate, enrolled.grant.certificate)
     return enrolled.certificate
 
 
@@ -196,22 +203,5 @@ def _draft(folder: Path) -> Iterator[Path]:
 def _kept(path: Path, entropy: Callable[[int], bytes]) -> bytes:
     """Return the key a try before this one has made, or make it."""
     if not path.exists():
-        write_whole(path, entropy(KEY_BYTES))
-    return _own(path)
-
-
-def _own(path: Path) -> bytes:
-    """Return what is in one of the device's own files."""
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise InputError(f"{path}: cannot be read ({err.strerror or err})") from err
-
-
-def _sync(folder: Path) -> None:
-    """See a folder's list of names onto the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_over(path, entropy(KEY_BYTES))
+    return read_whole(path)

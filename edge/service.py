@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock
 
+from edge.adding import Added, fill
 from edge.device import Device, opened
 from edge.install import bring_previous_back, previous_of, settle
 from edge.outbox import serve
 from edge.settings import EdgeSettings
 from edge.status import alone, look
-from edge.stores import POOL_FILE, credential_of, fill, private_folder, trust_of
+from edge.stores import POOL_FILE, credential_of, private_folder, trust_of
+from edge.turns import in_turn, one_adding
 from fieldvote.task import Task
 
 
@@ -65,7 +67,7 @@ class Serving:
         Between the reply that says a new task is installed and the next request, the device of the
         old task gives way to that of the new one.
         """
-        with self._turn:
+        with self._turn, in_turn(Path(self._settings.folder)):
             if self._device is None or self._device.outdated:
                 self._device = None
                 self._held.close()
@@ -135,15 +137,27 @@ def enroll_device(
     )
 
 
-def add_items(config: Path, path: Path) -> int:
+def add_items(config: Path, path: Path) -> Added:
     """Add a file's items to the pool; an agent that is up takes them in with its next request.
+
+    In a pool that is bounded, what has no place among the rest is let go.
 
     Raises:
         DataError: the file does not hold what the task's items are; nothing was added.
     """
     settings, task, pool = look(config)
     try:
-        return fill(pool, path, task, evaluates=settings.evaluates)
+        folder = Path(settings.folder)
+        with one_adding(folder):
+            return fill(
+                pool,
+                path,
+                task,
+                evaluates=settings.evaluates,
+                bound=settings.pool,
+                pins=dict(settings.python_functions),
+                turn=lambda: in_turn(folder),
+            )
     finally:
         pool.close()
 
@@ -152,7 +166,8 @@ def purge_pool(config: Path) -> int:
     """Delete every item; refuse while the agent is up. Return how many there were."""
     settings, _, pool = look(config)
     try:
-        with alone(Path(settings.folder)):
+        folder = Path(settings.folder)
+        with alone(folder), one_adding(folder):
             return pool.purge()
     finally:
         pool.close()

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.accounts import LedgerRow, TotalRow, epsilon_rows, rows_of, totals_of
+from edge.adding import barred_items
 from edge.incidents import Incidents
 from edge.pool import Pool
 from edge.serving_head import named, served_by
 from edge.settings import EdgeSettings
-from edge.stores import POOL_FILE, barred_items, credential_of, ledger_of, open_pool, trust_of
-from fieldvote.errors import FieldvoteError, InputError, UnavailableError
+from edge.stores import POOL_FILE, credential_of, ledger_of, open_pool, trust_of
+from fieldvote.errors import FieldvoteError, InputError, StoreError, UnavailableError
 from fieldvote.rights import Rights
 from fieldvote.task import Task
 
@@ -28,6 +29,7 @@ def status_of(config: Path) -> dict[str, str | int]:
             "task_digest": task.digest,
             **_version_rows(settings, pool),
             "items": len(pool),
+            **_keeping_rows(settings, task, pool),
             "answered": int((pool.column("answer") >= 0).sum()),
             "shipped": int((pool.column("arm") >= 0).sum()),
             "in_a_sum": int((pool.column("summed") > 0).sum()),
@@ -40,12 +42,37 @@ def status_of(config: Path) -> dict[str, str | int]:
             **epsilon_rows(ledger_of(pool, task), task),
             **_secure_rows(settings, task, pool),
             **_door_rows(pool),
-            "agent": "up" if settings.socket_path.is_socket() else "down",
+            "agent": "up" if _is_running(settings) else "down",  # a killed one leaves its socket
             **_certificate_rows(settings),
             **_node_rows(settings, pool),
         }
     finally:
         pool.close()
+
+
+def _keeping_rows(settings: EdgeSettings, task: Task, pool: Pool) -> dict[str, str | int]:
+    """Return what a bounded pool keeps of what came, and by what."""
+    from edge.keeper import is_bounded
+    from edge.keeper_state import KeeperState
+
+    state = KeeperState.of(pool)
+    if not settings.pool.most_items and not state.came:
+        return {}
+    if is_bounded(task, settings.pool, evaluates=settings.evaluates):
+        bound = f"{settings.pool.most_items} items nobody was asked about"
+    elif task.policy.privacy.on:
+        bound = "none: the policy hides records, and none may take the place of another"
+    else:
+        bound = "none"
+    unsure: dict[str, str | int] = (
+        {} if state.threshold is None else {"least_doubt_kept": f"{state.threshold:.4f}"}
+    )
+    rows: dict[str, str | int] = {
+        "keeps_at_most": bound,
+        "came": state.came or len(pool),
+        "let_go": state.let_go,
+    }
+    return {**rows, **unsure}
 
 
 def _secure_rows(settings: EdgeSettings, task: Task, pool: Pool) -> dict[str, str | int]:
@@ -156,7 +183,12 @@ def look(config: Path) -> tuple[EdgeSettings, Task, Pool]:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: two agents on one pool would answer half of the requests each."""
-    with (folder / "agent.lock").open("w") as file:
+    place = folder / "agent.lock"
+    try:
+        file = place.open("w")
+    except OSError as err:
+        raise StoreError(f"{place}: cannot be written ({err.strerror})") from err
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as err:

@@ -41,12 +41,20 @@ EXTRAS = {
     "flwr": "flower",
     "onnx": "coordinator",
     "numba": "coordinator",
+    "sqlalchemy": "coordinator",
     "matplotlib": "simulations",
     "sklearn": "simulations",
+    "ray": "ray",
+    "pyarrow": "parquet",
+    "psycopg": "postgres",
+    "keyring": "keyring",
 }
 
+# extras that hold the ones before them; two are named after the room that cannot do without
+_NESTED = ("flower", "coordinator", "simulations")
+
 # what a command may raise that is not an error: click's own way to end, and a reader that has gone
-_PASS = (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError, EOFError)
+_PASS = (click.ClickException, click.exceptions.Exit, BrokenPipeError)
 
 
 class Root(TyperGroup):
@@ -82,25 +90,36 @@ class Root(TyperGroup):
             return super().invoke(ctx)
         except _PASS:
             raise
+        except (click.Abort, EOFError) as err:  # a question nobody was there to answer, or ctrl-C
+            typer.echo("\nfieldvote: stopped at a question; nothing was changed", err=True)
+            raise click.exceptions.Exit(130) from err
         except Exception as err:  # the last stop: nobody above us could do better than a line
             if ctx.params.get("debug"):
                 traceback.print_exc()
-            known = explain(err)
+            called = self.entries.get(ctx.invoked_subcommand or "")
+            known = explain(err, room=called.module.partition(".")[0] if called else "")
             typer.echo(f"fieldvote: {' '.join(str(known).split())}", err=True)
             raise click.exceptions.Exit(known.exit_code) from err
 
 
-def explain(err: Exception) -> FieldvoteError:
+def explain(err: Exception, *, room: str = "") -> FieldvoteError:
     """Return an error as one of ours, whose message may be shown.
 
     What an unexpected error says may quote an item, so only its type is shown.
+
+    Args:
+        err: What a command raised.
+        room: The package the command is from. All that it needs is named at once, so that nobody
+            installs one extra to be told of the next.
     """
     if isinstance(err, FieldvoteError):
         return err
     if isinstance(err, ModuleNotFoundError) and err.name is not None:
         part = err.name.partition(".")[0]
         if part in EXTRAS:
-            return MissingExtraError("this command", EXTRAS[part])
+            wanted = {EXTRAS[part], room} & set(_NESTED)
+            extra = max(wanted, key=_NESTED.index) if EXTRAS[part] in wanted else EXTRAS[part]
+            return MissingExtraError("this command", extra)
     name = type(err).__name__
     return InternalError(f"unexpected {name}; 'fieldvote --debug ...' shows where it came from")
 

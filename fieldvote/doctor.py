@@ -23,9 +23,12 @@ OPTIONAL = {
     "flwr": "flower",
     "onnx": "coordinator",
     "numba": "coordinator",
+    "sqlalchemy": "coordinator",
     "matplotlib": "simulations",
     "scikit-learn": "simulations",
     "pyarrow": "parquet",
+    "psycopg": "postgres",
+    "keyring": "keyring",
 }
 
 

@@ -10,7 +10,9 @@ import typer
 def simulate(
     scenario: Annotated[
         str | None,
-        typer.Argument(help="A scenario's name (digits, har, messages, sms) or a TOML file."),
+        typer.Argument(
+            help="digits, har, messages, sms, digits-deep, har-deep, or a TOML file of your own."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="An .npz with X or utf8, y and device, instead.")
@@ -24,7 +26,8 @@ def simulate(
         str, typer.Option(help="Where devices run: in-process, or flower (Ray, for clusters).")
     ] = "in-process",
     strategy: Annotated[
-        str | None, typer.Option(help="How items are picked: fleet, margin, entropy, random.")
+        str | None,
+        typer.Option(help="How items are picked: fleet, auto, margin, entropy, random, ..."),
     ] = None,
     json_path: Annotated[
         str | None, typer.Option("--json", help="Write the report here; - is standard output.")

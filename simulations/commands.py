@@ -90,7 +90,7 @@ def show(report: Report, out: TextIO) -> None:
     console = Console(file=out, highlight=False)
     console.print(
         f"\n[bold]{escape(report.scenario)}[/]  seed {report.seed}, {report.devices} devices,"
-        f" {report.rounds} rounds, strategy {report.strategy}\n"
+        f" {report.rounds} round{'' if report.rounds == 1 else 's'}, strategy {report.strategy}\n"
     )
     console.print(learning_curve_text(_curves(report), targets=_targets(report)), markup=False)
     console.print()
@@ -109,7 +109,8 @@ def run_demo(folder: Path, *, seed: int, out: TextIO) -> None:
     report = rehearse(scenario, seed=seed)
     picture, written = folder / "learning-curve.png", folder / "report.json"
     write_report(report, str(written))
-    title = f"{report.scenario}: {report.metric} on held-out devices"
+    metric = report.metric.replace("f1", "F1")
+    title = f"{report.scenario}: {metric} on held-out devices"
     learning_curve_png(picture, _curves(report), targets=_targets(report), title=title)
     show(report, out)
     console.print("Files")
@@ -159,7 +160,14 @@ def _progress(scenario: Scenario) -> Iterator[Callable[[str, CurvePoint], None]]
                 score=point.metric,
             )
 
-        yield watch
+        try:
+            yield watch
+        except BaseException:  # nothing to see beside the line that says what is wrong
+            if not any(bar.tasks[line].started for line in lines.values()):
+                bar.live.transient = True
+                for line in lines.values():
+                    bar.update(line, visible=False)
+            raise
 
 
 def _labels_table(report: Report) -> Table:

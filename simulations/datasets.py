@@ -73,7 +73,7 @@ def _from_arrays(arrays: Arrays, file: Path) -> Dataset:
     if ("X" in arrays) == ("utf8" in arrays):
         raise DataError(f"{file}: write either X or utf8; this file has {sorted(arrays)}")
     if len(classes) < 2:
-        raise DataError(f"{file}: y holds {len(classes)} classes; a model needs two to tell apart")
+        raise DataError(f"{file}: y holds one class only; a model needs two to tell apart")
     features = _features(arrays["X"], file) if "X" in arrays else None
     texts = _texts(arrays["utf8"], file) if "utf8" in arrays else None
     for key, count in (
@@ -136,6 +136,12 @@ def _features(array: NDArray[np.generic], file: Path) -> NDArray[np.float64]:
         row, column = np.argwhere(np.isinf(features))[0]
         raise DataError(
             f"{file}: X holds infinity at row {row}, column {column}; NaN means missing"
+        )
+    beyond = np.abs(features) > np.finfo(np.float32).max
+    if beyond.any():
+        row, column = np.argwhere(beyond)[0]
+        raise DataError(
+            f"{file}: X is too large for a model's 32 bits at row {row}, column {column}; scale it"
         )
     return features
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.settings import STRATEGIES
 from edge.items import items_of
 from fieldvote.errors import InputError, nearest
 from fieldvote.portions import PORTION_KINDS
@@ -29,12 +30,11 @@ from simulations.readers import RowReader, TextReader
 from simulations.report import CurvePoint, GainReport, LabelModelReport, Report, crossings
 from simulations.scenario import Scenario
 from simulations.yardstick import Everything, full_data_metric, judged, own_ceiling_metric
-from strategies.acquisition import ACQUISITIONS
+from strategies.aggregation.fixed_point import MAX_WIDTH
 from strategies.evaluation import choose_metric
 from strategies.labeling import brier_score, majority_vote
 
 ENGINES = ("in-process", "flower")
-STRATEGIES = ("fleet", "auto", *sorted(ACQUISITIONS))
 _TWIN = "random"
 _STOP_SHARE = 0.99
 
@@ -92,6 +92,7 @@ def run(
     carried_by = _engine(engine)
     population = populate(scenario, seed)
     stage = _stage(population)
+    _check_width(scenario, stage.everything.embeddings.shape[1])
     full = full_data_metric(stage.everything)
     campaign = scenario.campaign(seed=seed)
     plan = Plan(
@@ -226,10 +227,21 @@ def _reader(population: Population) -> Callable[[MaskedItem], int]:
 
     def read(item: MaskedItem) -> int:
         shown = tuple(zip(item.names, item.values, strict=True))
-        content = item.text or read_fields(shown, policy)
+        content = item.text if dataset.texts is not None else read_fields(shown, policy)
         return annotator.answer(Shown(item_id=item.item, content=content))
 
     return read
+
+
+def _check_width(scenario: Scenario, width: int) -> None:
+    """Refuse items that no head takes, before a round is turned and quarantined over them."""
+    waves = max([scenario.inputs.fourier, *(each.fourier for each in scenario.recipes.variants)])
+    if scenario.learner != "deep" and width + waves + 1 > MAX_WIDTH:
+        said = f" with inputs of {waves} Fourier features" if waves else ""
+        raise InputError(
+            f"items have {width} features, and a head takes at most {MAX_WIDTH - waves - 1}{said}:"
+            " bring them down first, for instance by principal components"
+        )
 
 
 def _rounds(scenario: Scenario) -> int | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import AsJson, print_table
+from coordinator.cli import AsJson
 from coordinator.keys.enrolment_cli import register
+from fieldvote.tables import print_table
 
 if TYPE_CHECKING:
     from coordinator.keys.folder import KeyFolder

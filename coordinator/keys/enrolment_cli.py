@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fieldvote.tables import print_table
+
 Keys = Annotated[Path, typer.Option("--keys", help="The owner's key folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _KEYS = Path("owner")
@@ -52,7 +54,6 @@ def enrolled(keys: Keys = _KEYS, as_json: AsJson = False) -> None:
 
     Example: fieldvote keys enrolled --keys owner
     """
-    from coordinator.cli import print_table
     from coordinator.keys.directory import enrolled_rows
 
     print_table(enrolled_rows(keys), as_json)

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.keys.folder import KeyFolder, Record
-from coordinator.keys.secret_files import write_over
-from coordinator.models.compiling import check_compiled
 from fieldvote.bundle import (
     DIRECTORY_FILE,
     DIRECTORY_METADATA,
@@ -20,6 +18,7 @@ from fieldvote.bundle import (
     TARGETS_FILE,
     TIMESTAMP_FILE,
 )
+from fieldvote.durable import write_over
 from fieldvote.errors import FieldvoteError, InputError
 from fieldvote.task import Task
 from privacy.sealing.keys import SigningKey, key_id
@@ -70,6 +69,9 @@ def sign_task(folder: KeyFolder, task: Path, *, now_s: float) -> int:
     files, chain, record = Task.files(task), folder.roots(), folder.record()
     if taken := sorted(name for name in files if name.endswith(_SIGNED_SUFFIX)):
         raise InputError(f"{task}: '{taken[0]}' has the name of what is signed; call it otherwise")
+    # here, and not above: whoever reads settings of keys would load the compiler with them
+    from coordinator.models.compiling import check_compiled
+
     check_compiled(files, str(task))
     version = 1 + max(record.versions.get(Role.TARGETS, 0), _version_in(task / TARGETS_FILE))
     key = held_key(folder, "targets", chain[-1].value.keys(Role.TARGETS))

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import AsJson, Config, print_one, print_table
+from coordinator.cli import AsJson, Config
+from fieldvote.tables import print_one, print_table
 
 app = typer.Typer(
     help="Labels: the desk where people answer, and labels from votes.\n\n"
@@ -91,7 +92,7 @@ def answer(
         name=name,
         expert=expert,
     )
-    typer.echo(f"{given} answers given")
+    typer.echo(f"{given} answer{'' if given == 1 else 's'} given")
 
 
 @app.command("list")

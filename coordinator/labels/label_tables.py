@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from coordinator.labels.vote_files import replace_file
-from fieldvote.errors import DataError, InputError, MissingDataError, MissingExtraError
+from fieldvote.errors import DataError, InputError, MissingExtraError
 
 LabelRow = Mapping[str, str | int | float | None]
 
@@ -49,15 +49,14 @@ def read_labels(path: Path) -> list[LabelRow]:
     """Return the rows that write_labels wrote.
 
     Raises:
-        MissingDataError: There is no such file.
         InputError: Another suffix.
-        DataError: The file is not such a table.
+        DataError: There is no such file, or it is not such a table.
         MissingExtraError: It is Parquet and pyarrow is not installed.
     """
     if path.suffix not in {".jsonl", ".parquet"}:
         raise InputError(f"a table of labels ends in .jsonl or .parquet; got {path.name}")
     if not path.exists():
-        raise MissingDataError(f"no file {path}")
+        raise DataError(f"{path}: no such file")
     try:
         rows = _read_lines(path) if path.suffix == ".jsonl" else _read_parquet(path)
         _checked(rows, path.name)

@@ -6,6 +6,7 @@ from coordinator.rounds.events import Trained, load_event
 from coordinator.store.campaign import Store
 from coordinator.store.rows import KeptLabel
 from coordinator.store.schema import SHARE_UNIT
+from coordinator.transport import node_of
 from fieldvote.errors import DataError
 from fieldvote.task import Task
 
@@ -57,7 +58,7 @@ def _row(kept: KeptLabel, task: Task, trained: dict[int, str]) -> Row:
         "answers": ", ".join(said),
         "guideline": ", ".join(guidelines),
         "schema": task.digest[:_SHOWN],
-        "device": int(kept.device),
+        "device": str(node_of(kept.device)),  # too large for most columns of whole numbers
         "at": kept.at[:19],
         "counted": kept.counted or 0,
         "model": trained.get(first, "")[:_SHOWN],

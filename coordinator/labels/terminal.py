@@ -86,6 +86,7 @@ class TerminalAnnotator:
             keys = f"0-{len(self._classes) - 1} {_NONE} {_SKIP} {_QUIT}"
             return self._ask(f"{keys} > ").strip().lower()
         except EOFError:
+            self._say("")  # the prompt's line has no end yet
             return _QUIT
 
     def _legend(self) -> str:
@@ -147,6 +148,8 @@ def answer_queue(
             emphasize=emphasize,
             guideline=rule.guideline,
         )
+        if not waiting:
+            say("nothing waits for an answer now; 'fieldvote rounds show' says what does")
         desk.seat(Seat(annotator=annotator, name=who, expert=expert)).work(store)
     if waiting and not annotator.seen:
         raise InputError(

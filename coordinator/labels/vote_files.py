@@ -26,12 +26,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fieldvote.array_errors import UNREADABLE
-from fieldvote.errors import DataError, InputError, MissingDataError, StoreError
+from fieldvote.errors import DataError, InputError, StoreError
 from strategies.labeling.votes import ABSTAIN, checked_labels, checked_votes
 
 UNKNOWN = -1  # WRENCH and csv: an item without a label
 LABEL_COLUMN = "label"
 CLASS_NAMES = "label.json"
+_EXPECTED = {
+    ".npy": "a matrix of integers, items by functions, -1 abstains",
+    ".npz": "'votes', items by functions, -1 abstains; perhaps 'labels' and 'classes'",
+    ".csv": "a line of function names, then as many integers for each item, -1 abstains",
+    ".json": "an object of items with 'weak_labels', and a label.json beside it",
+}
 _UNREADABLE: tuple[type[Exception], ...] = (*UNREADABLE, StopIteration)
 
 
@@ -59,18 +65,20 @@ def read_votes(path: Path, *, classes: int | None = None) -> VoteFile:
         classes: How many classes there are; None takes it from the file.
 
     Raises:
-        MissingDataError: There is no such file.
         InputError: An unknown suffix, or fewer classes than votes are for.
-        DataError: The file is not what its suffix promises.
+        DataError: There is no such file, or it is not what its suffix promises.
     """
     read = _format(path).read
     try:
         found, labels, said, *named = read(path)
     except FileNotFoundError as err:
-        raise MissingDataError(f"no file {path}") from err
+        raise DataError(f"{path}: no such file") from err
     except _UNREADABLE as err:
         # not the error's own text: it may quote the file, and a file of votes holds items too
-        raise DataError(f"{path.name} is not votes as {path.suffix}: {type(err).__name__}") from err
+        raise DataError(
+            f"{path.name} is not votes as {path.suffix} ({type(err).__name__}): expected"
+            f" {_EXPECTED[path.suffix]}"
+        ) from err
     if not np.issubdtype(found.dtype, np.integer) or found.ndim != 2:
         raise DataError(f"{path.name} holds {found.dtype} of shape {found.shape}, no vote matrix")
     if classes is None:

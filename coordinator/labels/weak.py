@@ -51,9 +51,8 @@ def fit_votes(path: Path, *, classes: int | None = None, exchanges: int = 3) -> 
         exchanges: How often expected counts refine the fit at most.
 
     Raises:
-        MissingDataError: There is no such file.
         InputError: It is none we read, or holds no votes.
-        DataError: What is in it is no vote matrix.
+        DataError: There is no such file, or what is in it is no vote matrix.
     """
     found = read_votes(path, classes=classes)
     if not found.votes.size:

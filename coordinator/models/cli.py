@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import AsJson, Config, print_one, print_table
+from coordinator.cli import AsJson, Config
 from coordinator.models.compile_cli import compile_command
+from fieldvote.tables import print_one, print_table
 
 if TYPE_CHECKING:
     from coordinator.models.explain import Explained

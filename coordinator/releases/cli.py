@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import AsJson, Config, print_one, print_table
+from coordinator.cli import AsJson, Config
+from fieldvote.tables import print_one, print_table
 
 app = typer.Typer(
     help="Labeling functions: release, try in shadow, promote.\n\n"

@@ -103,13 +103,13 @@ def _both(before: float | None, after: float | None) -> str:
     """Return a share before and after, as far as there are both."""
     if before is None:
         return _percent(after)
-    return f"{_percent(before)} > {_percent(after)}"
+    return f"{_percent(before)} -> {_percent(after)}"
 
 
 def _change(shares: tuple[float, ...], *, error: float | None = None) -> str:
     before, after = shares
     doubt = "" if error is None else f" (change {after - before:+.2%} ± {error:.2%})"
-    return f"{before:.2%} > {after:.2%}{doubt}"
+    return f"{before:.2%} -> {after:.2%}{doubt}"
 
 
 def _percent(share: float | None) -> str:

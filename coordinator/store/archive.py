@@ -16,6 +16,7 @@ from sqlalchemy import Table, insert, select, text
 from coordinator.store.database import Database, Values
 from coordinator.store.schema import TABLES, artifact, meta, snapshot, total
 from coordinator.store.verify import Report, verify
+from fieldvote.durable import sync_folder
 from fieldvote.errors import DataError, InputError, SealError, StoreError
 from privacy.sealing.at_rest import KeySource
 
@@ -98,6 +99,8 @@ def _opened(path: Path, database: Database, custody: KeySource | None) -> Iterat
             opened = Database.open(copy, now=database.now, make=False, custody=held)
         except SealError as err:
             raise SealError(f"{path}: {err.__cause__ or err}; --key names another") from err
+        except StoreError as err:  # it names our copy
+            raise StoreError(str(err).replace(str(copy), str(path))) from err
         with closing(opened):
             yield opened
 
@@ -133,8 +136,4 @@ def _settle(beside: Path, path: Path) -> None:
         raise
     except OSError:  # a disk that knows no links, as memory cards do
         beside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -46,7 +46,7 @@ def test_answers_are_read_from_the_terminal(campaign: Path) -> None:
     # the input ends at the third item, as with Ctrl-D
     assert "3 of 3" in shown
     assert "type 0 to 1, n, s or q" in shown
-    assert shown.endswith("1 answers given\n")
+    assert shown.endswith("1 answer given\n")
     with_store = open_store(CoordinatorSettings.load(campaign))
     assert with_store.paid()[0] == 1
     with_store.close()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,14 @@ def test_a_superlink_that_never_starts_is_given_up_with_the_log_to_read(place: P
         serve(place.write(), place.said.append)
     assert "ZeroDivisionError" in place.state("superlink.log").read_text()
     assert len(place.said) == 4
+
+
+def test_another_superlink_at_the_address_is_not_taken_for_ours(place: Place) -> None:
+    taken = pytest.raises(UnavailableError, match=f"127.0.0.1:{place.port} already")
+    with socket.create_server(("127.0.0.1", place.port)), taken:
+        serve(place.write(), place.said.append)
+    assert place.said == []
+    assert marked(str(place.folder / "state")) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -90,7 +90,7 @@ def test_six_commands_of_the_guide_lead_to_a_round_and_one_more_to_a_second_devi
         site.await_said("round 1: waiting for people", 90)
         [answer] = label
         shown = reader.types(answer, answers="0\n")
-        assert "1 answers given" in shown
+        assert "1 answer given" in shown
         site.await_said("round 1: done")
         assert all(reader.types(command) for command in look)
 

@@ -39,7 +39,7 @@ def test_the_page_names_every_rule_right_mode_kind_and_count() -> None:
         *(f"`{each.value}`" for each in Rights),
         *(f'"{each.value}"' for each in RedactionMode),
         *(f"`{kind}`" for kind in PORTION_KINDS),
-        *(f"`stopped_{stage}`" for stage in STAGES),
+        *(f"`stopped {stage.replace('_', ' ')}`" for stage in STAGES),
         *(f"{name} =" for name in Limits.__dataclass_fields__),
     ):
         assert name in TEXT, name

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from coordinator.keys.registrar_settings import Handout, RegistrarSettings
 from edge import enrolment
 from edge.cli import app
-from edge.credential import Credential, renew_if_due, renewing, write_whole
+from edge.credential import Credential, renew_if_due, renewing
 from edge.device import opened
 from edge.enrolment import Wishes, enroll
 from edge.flower.keys import node_key
@@ -21,6 +21,7 @@ from edge.registrar_line import enrol
 from edge.settings import EdgeSettings
 from edge.status import status_of
 from edge.stores import open_pool
+from fieldvote.durable import write_over
 from fieldvote.errors import (
     FieldvoteError,
     InputError,
@@ -59,6 +60,7 @@ def test_one_command_makes_a_device_that_starts(tmp_path: Path) -> None:
     more = f'superlink = "hub.example:9092"\nsuperlink_ca = "{tmp_path}/hub.pem"\n'
     (tmp_path / "hub.pem").write_text(ca)
     (tmp_path / "texts.txt").write_text("a prize for you\nsee you at home\n")
+    (tmp_path / "my task").mkdir()
     folder = tmp_path / "devices" / "phone1"
     with a_registrar(tmp_path / "owner", more=more) as owner:
         wishes = Wishes(folder=folder, task=tmp_path / "my task", items=tmp_path / "texts.txt")
@@ -179,14 +181,14 @@ def test_a_device_killed_while_writing_is_there_whole_at_the_next_try(
             raise SystemExit(9)
         real(path, _)
 
-    real = write_whole
+    real = write_over
     with a_registrar(tmp_path / "owner") as owner:
         token, wishes = owner.invite(), Wishes(folder=tmp_path / "phone1")
         with monkeypatch.context() as kill:
             if name == "rename":
-                kill.setattr(enrolment, "_sync", lambda _: dies(Path("rename"), b""))
+                kill.setattr(enrolment, "sync_folder", lambda _: dies(Path("rename"), b""))
             else:
-                kill.setattr(enrolment, "write_whole", dies)
+                kill.setattr(enrolment, "write_over", dies)
             with pytest.raises(SystemExit):
                 enroll(token.text, wishes, now=owner.clock(), entropy=os.urandom)
         assert not wishes.folder.exists()
@@ -308,6 +310,11 @@ def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
         folder = str(tmp_path / "phone1")
         words = ["enroll", "--token", "-", "--folder", folder]
         typed = f"{owner.invite().text}\n"
+        for wish in ("--task", "--items"):  # and the token can still be spent
+            mistyped = [*words, wish, str(tmp_path / "nothing")]
+            refused = CliRunner().invoke(app, mistyped, input=typed)
+            assert isinstance(refused.exception, InputError)
+            assert not Path(folder).exists()
         done = CliRunner().invoke(app, words, input=typed, catch_exceptions=False)
         assert done.exit_code == 0
         assert typed.strip() not in done.output

@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, version
+from importlib.metadata import EntryPoint, packages_distributions, requires, version
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +51,7 @@ def fails(error: str) -> None:
         "extra": ModuleNotFoundError("no sklearn", name="sklearn.svm"),
         "other": ModuleNotFoundError("no such", name="elsewhere"),
         "interrupt": KeyboardInterrupt(),
+        "nobody": EOFError(),
     }[error]
 '''
 
@@ -166,11 +168,45 @@ def test_an_interrupt_is_silent_and_130(runner: CliRunner) -> None:
     assert (ended.exit_code, ended.output) == (130, "")
 
 
+def test_a_question_nobody_answers_is_one_line_and_130(runner: CliRunner) -> None:
+    ended = runner.invoke(cli.app, ["fails", "nobody"])
+    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert ended.stderr.strip() == "fieldvote: stopped at a question; nothing was changed"
+
+
 def test_a_verb_whose_extra_is_missing_says_which_and_breaks_no_other(runner: CliRunner) -> None:
     ended = runner.invoke(cli.app, ["plots"])
     assert ended.exit_code == 4
     assert "pip install 'fieldvote[simulations]'" in ended.stderr
     assert runner.invoke(cli.app, ["fine"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "room", "extra"),
+    [
+        ("sqlalchemy", "coordinator", "coordinator"),
+        ("flwr", "coordinator", "coordinator"),
+        ("flwr", "simulations", "simulations"),
+        ("flwr", "edge", "flower"),
+        ("matplotlib", "coordinator", "simulations"),
+        ("psycopg", "coordinator", "postgres"),
+    ],
+)
+def test_the_extra_named_brings_all_that_the_room_needs(part: str, room: str, extra: str) -> None:
+    missing = ModuleNotFoundError(f"no {part}", name=f"{part}.inside")
+    assert f"fieldvote[{extra}]" in str(cli.explain(missing, room=room))
+
+
+def test_every_part_an_extra_brings_is_known_by_its_import() -> None:
+    ours = [each for each in requires("fieldvote") or () if re.search(r"extra == .(?!dev)", each)]
+    brought = {re.split(r"[^\w-]", each)[0].lower() for each in ours} - {"fieldvote"}
+    imported = {
+        name
+        for name, owners in packages_distributions().items()
+        if brought & {owner.lower() for owner in owners}
+    }
+    assert {"flwr", "sqlalchemy"} <= imported
+    assert imported - {"mpl_toolkits", "pylab"} <= set(cli.EXTRAS)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,18 @@ STARTS = {
         ("edge.status",),
         (*FOREIGN, "onnxruntime", "edge.agent", "edge.labeling", "privacy.pii"),
     ),
+    "a look at a campaign": (
+        ("coordinator.service",),
+        (
+            "flwr",
+            "onnx",
+            "numba",
+            "coordinator.compiler",
+            "coordinator.keys.online",
+            "coordinator.rounds.private_budget",
+            "coordinator.rounds.reproduce",
+        ),
+    ),
     "the help of any command": (
         ("fieldvote.cli", *COMMANDS),
         (*FOREIGN, "numpy", "cryptography", "onnxruntime"),

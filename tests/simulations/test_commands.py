@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -238,3 +239,21 @@ def test_a_demo_folder_that_cannot_be_made_is_a_store_error(
     monkeypatch.setattr(commands, "load_dataset", lambda *_: None)
     with pytest.raises(StoreError, match="cannot be made"):
         run_demo(tmp_path / "file" / "demo", seed=1, out=io.StringIO())
+
+
+def test_items_too_wide_for_any_head_are_refused_before_a_round(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    file, labels = tmp_path / "wide.npz", np.arange(40) % 2
+    np.savez(file, X=rng.normal(size=(40, 1800)), y=labels, device=np.arange(40) % 4)
+    refused = called("simulate", "--data", file, "--rounds", "1")
+    assert refused.exit_code == 2
+    assert len(refused.stderr.strip().splitlines()) == 1  # and no bar of a rehearsal beside it
+    assert "items have 1800 features, and a head takes at most 1747" in refused.stderr
+
+
+def test_a_text_without_a_letter_is_read_as_a_text(tmp_path: Path) -> None:
+    texts = ["", "win a prize"] * 20
+    blob = np.frombuffer("\n".join(texts).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "t.npz", utf8=blob, y=np.arange(40) % 2, device=np.arange(40) // 8)
+    scenario = replace(Scenario.for_data(tmp_path / "t.npz"), rounds=1)
+    assert rehearse(scenario, seed=1).curve[0].labels > 0

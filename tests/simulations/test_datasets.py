@@ -80,11 +80,15 @@ BAD: dict[str, tuple[Callable[[], Arrays], str]] = {
     "flat X": (lambda: table(X=[1.0, 2.0, 3.0, 4.0]), "X is float64 of shape"),
     "X without columns": (lambda: table(X=np.empty((4, 0))), "X is float64 of shape"),
     "infinity": (lambda: table(X=[[1.0], [-np.inf], [0.0], [1.0]]), "infinity at row 1, column 0"),
+    "beyond 32 bits": (
+        lambda: table(X=[[1.0], [2.0], [1e39], [1.0]]),
+        "32 bits at row 2, column 0",
+    ),
     "short y": (lambda: table(y=[0, 1, 0]), "device has 4 items and y has 3"),
     "short X": (lambda: table(X=[[1.0]]), "X has 1 items and y has 4"),
     "short device": (lambda: table(device=[0, 1]), "device has 2 items and y has 4"),
     "a newline at the end": (lambda: texts("a", "b", "c", "d", ""), "one more, empty text"),
-    "one class": (lambda: table(y=[5, 5, 5, 5]), "y holds 1 classes"),
+    "one class": (lambda: table(y=[5, 5, 5, 5]), "y holds one class only"),
     "one device": (lambda: table(device=[3, 3, 3, 3]), "one device only"),
     "empty": (
         lambda: table(X=np.empty((0, 2)), y=np.empty(0, np.int64), device=np.empty(0, np.int64)),

@@ -67,7 +67,7 @@ def test_what_the_guide_says_makes_a_device_and_ends_one(tmp_path: Path) -> None
         words = ["/bin/sh", "-c", f"exec {agent}"]
         stack.enter_context(running(words, tmp_path, "phone1.log"))
         wait_for(lambda: "2 items, task" in (tmp_path / "phone1.log").read_text(), 30, tmp_path)
-        assert "renews_from" in reader.types(status)
+        assert "renews from" in reader.types(status)
         said = [reader.types(command) for block in later for command in block]
     assert any("phone1 is revoked" in line for line in said)
     assert "1 of them revoked" in "\n".join(said)

@@ -137,7 +137,8 @@ def test_a_skipped_item_waits_and_the_next_sitting_shows_only_it(campaign: Path)
     given, said = work(campaign, "0")
     assert (given, labels(campaign)) == (1, {0: 1, 1: 0, 2: 1})
     assert "\n1 of 1" in said
-    assert work(campaign) == (0, [])
+    given, (said,) = work(campaign)
+    assert (given, said[:32]) == (0, "nothing waits for an answer now;")
 
 
 @pytest.mark.parametrize("typed", [("1", "q"), ("1", "Q", "0"), ("1",)], ids=["q", "Q", "Ctrl-D"])

@@ -11,7 +11,7 @@ from coordinator.labels.cli import app
 from coordinator.labels.label_tables import read_labels
 from coordinator.labels.vote_files import write_votes
 from coordinator.labels.weak import fit_votes, write_weak_labels
-from fieldvote.errors import InputError, MissingDataError
+from fieldvote.errors import DataError, InputError
 from strategies.labeling import fit_across, majority_vote
 from tests.strategies.labeling.made_votes import KnownVotes, known_votes
 
@@ -110,7 +110,7 @@ def test_the_command_prints_functions_and_what_holds_of_all(path: Path, tmp_path
 
 
 def test_what_is_no_file_of_votes_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError):
+    with pytest.raises(DataError, match="no such file"):
         fit_votes(tmp_path / "none.npz")
     (tmp_path / "votes.txt").write_text("0,1\n")
     with pytest.raises(InputError):

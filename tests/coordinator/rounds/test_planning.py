@@ -99,6 +99,12 @@ def test_devices_under_update_are_not_greeted() -> None:
 @pytest.mark.parametrize(
     ("build", "key"),
     [
+        (lambda: CampaignSettings(name=""), "name"),
+        (lambda: CampaignSettings(name="x", strategy="flet"), "strategy: did you mean 'fleet'"),
+        (lambda: CampaignSettings(name="x", surveyed_share=3.0), "surveyed_share"),
+        (lambda: CampaignSettings(name="x", labels_per_device=0), "labels_per_device"),
+        (lambda: CampaignSettings(name="x", price=float("nan")), "price"),
+        (lambda: CampaignSettings(name="x", vote_weight=-1.0), "vote_weight"),
         (lambda: CampaignSettings(name="x", exchanges=1), "exchanges"),
         (lambda: CampaignSettings(name="x", sketch_bits=60), "sketch_bits"),
         (lambda: CampaignSettings(name="x", sketch_bits=256), "sketch_bits"),

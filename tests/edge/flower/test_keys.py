@@ -75,7 +75,7 @@ def test_a_key_others_may_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="cannot be written"):
         node_key(tmp_path / "nowhere" / "node.key")
 
 
