@@ -179,6 +179,7 @@ def status_of(config: Path) -> dict[str, str | int | float]:
             "cost": round(cost, 2),
             "model": campaign.model,
             "served": campaign.served,
+            **_budget(settings, store),
             **steering_rows(campaign),
             **_suggested(settings, store),
             **({"task": about[:12]} if (about := store.note(TASK)) else {}),
@@ -188,6 +189,19 @@ def status_of(config: Path) -> dict[str, str | int | float]:
         }
     finally:
         store.close()
+
+
+def _budget(settings: CoordinatorSettings, store: Store) -> dict[str, str]:
+    """Return what the budget still pays for, where there is one for what people answer."""
+    limits = settings.campaign.budget
+    if limits.labels is None and limits.money is None and limits.minutes is None:
+        return {}
+    from coordinator.rounds.planning import affordable
+
+    left = affordable(settings.campaign, store)
+    if left <= 0:
+        return {"budget": "spent: it pays for no further item"}
+    return {"budget": f"pays for {left} more item{'s' if left != 1 else ''}"}
 
 
 def _sums(settings: CoordinatorSettings, rounds: int, devices: int) -> dict[str, str]:

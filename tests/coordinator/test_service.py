@@ -14,6 +14,7 @@ from coordinator.service import (
     open_store,
     status_of,
 )
+from coordinator.store.budget import Resource
 from fieldvote.errors import InputError, SettingsError, StoreError
 from tests.coordinator.driven import write_campaign as write
 from tests.coordinator.rounds.campaign import TASK
@@ -115,6 +116,20 @@ def test_the_status_of_a_campaign_that_has_just_begun_is_nothing_yet(tmp_path: P
     status = status_of(config)
     assert (status["campaign"], status["round"], status["phase"]) == ("small", 1, "planned")
     assert (status["labels"], status["model"], status["served"]) == (0, "", "")
+
+
+def test_the_status_says_what_the_budget_still_pays_for(tmp_path: Path) -> None:
+    config = write(tmp_path)
+    begin(CoordinatorSettings.load(config), first_plan())
+    assert "budget" not in status_of(config)
+    with config.open("a") as file:
+        file.write("\n[campaign.budget]\nlabels = 12\n")
+    assert status_of(config)["budget"] == "pays for 12 more items"
+    for key, amount, said in (("one", 11, "1 more item"), ("two", 1, "spent: it pays for no")):
+        with closing(open_store(CoordinatorSettings.load(config))) as store:
+            store.reserve(key, Resource.LABELS, amount, 12)
+            store.settle_budget(key, amount)
+        assert said in str(status_of(config)["budget"])
 
 
 def test_a_campaign_keeps_to_the_task_it_began_with(tmp_path: Path) -> None:
