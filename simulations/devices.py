@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from coordinator.labels.desk import DeskKeys
+from coordinator.labels.desk_keys import DeskKeys
 from edge.agent import Agent, AgentParts
 from edge.keeper import is_bounded
 from edge.keeper_views import KeeperMeans

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Protocol
 
 from coordinator.labels.consensus import NONE_OF_THESE, Standing, Verdict, judge
+from coordinator.labels.desk_keys import DeskKeys, pseudonym
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store
 from coordinator.store.rows import Annotation, KnownDevice, StoredCandidate, StoredLabel
@@ -23,7 +23,7 @@ from fieldvote.records import (
     decode,
     encode,
 )
-from privacy.sealing import SealingKey, SigningKey, open_envelope, seal
+from privacy.sealing import open_envelope, seal
 from privacy.sealing.context import Marks, Purpose, Scope
 from privacy.sealing.envelope import marks_of
 from privacy.sealing.replay import Numbering
@@ -41,27 +41,6 @@ class Labeling(Protocol):
 
     def work(self, store: Store) -> bool:
         """Answer what can be answered now; return whether more may come by waiting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskKeys:
-    """The keys of the desk.
-
-    Attributes:
-        labeling: Opens candidates.
-        signing: Signs answers.
-        older: Open candidates that were sealed before the key was changed; newest first.
-        names: Other keys that sign, or did: what people were called by them, they still are.
-    """
-
-    labeling: SealingKey
-    signing: SigningKey
-    older: tuple[SealingKey, ...] = ()
-    names: tuple[SigningKey, ...] = ()
-
-    def pseudonyms(self, name: str) -> frozenset[str]:
-        """Return everything the store may call an annotator."""
-        return frozenset(pseudonym(name, key) for key in (self.signing, *self.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,16 +216,6 @@ class Desk:
         except (SealError, SignatureError, WireError):
             return None
         return item if item.item == candidate.item else None
-
-
-def pseudonym(name: str, key: SigningKey) -> str:
-    """Return what the store calls an annotator: nobody without the desk's key can tell who it is.
-
-    >>> key = SigningKey(b"d" * 32)
-    >>> len(pseudonym("ann", key)), pseudonym("ann", key) == pseudonym("bob", key)
-    (12, False)
-    """
-    return sha256(key.sign(b"fieldvote annotator " + name.encode())).hexdigest()[:12]
 
 
 class Elsewhere:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
-from coordinator.labels.desk import DeskKeys
 from fieldvote.durable import write_once
 from fieldvote.errors import InputError, SealError, StoreError
 from privacy.sealing import SealingKey, SigningKey
@@ -31,6 +31,27 @@ _CLASSES: dict[str, type[SealingKey] | type[SigningKey]] = {
     LABELING: SealingKey,
     SIGNING: SigningKey,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskKeys:
+    """The keys of the desk.
+
+    Attributes:
+        labeling: Opens candidates.
+        signing: Signs answers.
+        older: Open candidates that were sealed before the key was changed; newest first.
+        names: Other keys that sign, or did: what people were called by them, they still are.
+    """
+
+    labeling: SealingKey
+    signing: SigningKey
+    older: tuple[SealingKey, ...] = ()
+    names: tuple[SigningKey, ...] = ()
+
+    def pseudonyms(self, name: str) -> frozenset[str]:
+        """Return everything the store may call an annotator."""
+        return frozenset(pseudonym(name, key) for key in (self.signing, *self.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,3 +259,13 @@ def _write(path: Path, secret: bytes, passphrase: str, entropy: Callable[[int], 
     """Write a secret for its owner alone, durable before anything is sealed to it."""
     content = lock(secret, passphrase, entropy) if passphrase else secret
     write_once(path, content)
+
+
+def pseudonym(name: str, key: SigningKey) -> str:
+    """Return what the store calls an annotator: nobody without the desk's key can tell who it is.
+
+    >>> key = SigningKey(b"d" * 32)
+    >>> len(pseudonym("ann", key)), pseudonym("ann", key) == pseudonym("bob", key)
+    (12, False)
+    """
+    return sha256(key.sign(b"fieldvote annotator " + name.encode())).hexdigest()[:12]

@@ -4,7 +4,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from coordinator.labels.desk import Desk, Seat, pseudonym
+from coordinator.labels.desk import Desk, Seat
+from coordinator.labels.desk_keys import pseudonym
 from coordinator.settings import LabelingSettings
 from coordinator.store.campaign import Store, open_store
 from fieldvote.records import Answer, MaskedItem, decode

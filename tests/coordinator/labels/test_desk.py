@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.labels.desk import Desk, DeskKeys, Elsewhere, Seat
+from coordinator.labels.desk import Desk, Elsewhere, Seat
+from coordinator.labels.desk_keys import DeskKeys
 from coordinator.settings import CampaignSettings
 from coordinator.store.campaign import Store, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate

@@ -10,8 +10,16 @@ from typer.testing import CliRunner
 
 from coordinator.labels import desk_keys
 from coordinator.labels.cli import app
-from coordinator.labels.desk import Desk, DeskKeys, Seat, pseudonym
-from coordinator.labels.desk_keys import make_keys, older_keys, read_keys, retire_keys, rotate_keys
+from coordinator.labels.desk import Desk, Seat
+from coordinator.labels.desk_keys import (
+    DeskKeys,
+    make_keys,
+    older_keys,
+    pseudonym,
+    read_keys,
+    retire_keys,
+    rotate_keys,
+)
 from coordinator.store.campaign import Store
 from fieldvote.errors import FieldvoteError, InputError, SealError
 from fieldvote.rng import keyed_entropy

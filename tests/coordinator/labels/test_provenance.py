@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.labels.desk import Seat, pseudonym
+from coordinator.labels.desk import Seat
+from coordinator.labels.desk_keys import pseudonym
 from coordinator.labels.provenance import list_labels
 from coordinator.rounds.events import Selected, Trained
 from coordinator.settings import LabelingSettings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.labels.desk import DeskKeys
+from coordinator.labels.desk_keys import DeskKeys
 from coordinator.labels.terminal import TerminalAnnotator, answer_queue, make_keys, read_keys
 from coordinator.service import STORE_FILE, CoordinatorSettings, open_store
 from coordinator.store.rows import KnownDevice, StoredCandidate

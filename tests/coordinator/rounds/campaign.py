@@ -11,7 +11,8 @@ import numpy as np
 
 from coordinator.governance_settings import InfluenceSettings
 from coordinator.inbox import Inbox
-from coordinator.labels.desk import Annotator, Desk, DeskKeys, Labeling, Seat
+from coordinator.labels.desk import Annotator, Desk, Labeling, Seat
+from coordinator.labels.desk_keys import DeskKeys
 from coordinator.models.backbone import identity_backbone
 from coordinator.models.shelf import Shelf
 from coordinator.models.totals import shapes_of
