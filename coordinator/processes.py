@@ -5,7 +5,6 @@ finds them all. Whatever we start inherits one mark in its environment; who carr
 Where there is no /proc, only process groups are left.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -14,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-
-from fieldvote.errors import StoreError, UnavailableError
 
 MARK = "FIELDVOTE_SERVES"
 """Environment variable that names the folder a program works for; nobody reads it but this file."""
@@ -70,26 +67,6 @@ def end_all(mark: str, started: Sequence[Process] = ()) -> int:
 def _alive(mark: str, started: Sequence[Process]) -> set[int]:
     """Return who is still there; a child that has ended is let go of."""
     return {process.pid for process in started if process.poll() is None} | set(marked(mark))
-
-
-@contextmanager
-def alone(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it when this process ends, however it ends.
-
-    Raises:
-        UnavailableError: somebody else holds it; the refusal says who and what to do.
-        StoreError: the file cannot be made.
-    """
-    try:
-        file = path.open("w")
-    except OSError as err:
-        raise StoreError(f"{path}: cannot be written ({err.strerror or err})") from err
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise UnavailableError(refusal) from err
-        yield
 
 
 @contextmanager

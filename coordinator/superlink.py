@@ -15,11 +15,12 @@ from threading import Event
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from coordinator.processes import alone, end_all, stopping
+from coordinator.processes import end_all, stopping
 from coordinator.service import LOG_FILE, CoordinatorSettings, check_task, is_finished
 from coordinator.site import LINK, Site, program
 from coordinator.supervision import supervise
 from fieldvote.errors import UnavailableError
+from fieldvote.locks import lock_file
 from fieldvote.task import Task
 
 _START_S = 60.0
@@ -41,7 +42,7 @@ def serve(config: Path, say: Callable[[str], None]) -> None:
     task = Task.load(Path(settings.task))
     site = Site.at(config.resolve(), settings)
     refusal = f"a coordinator is serving {site.folder}; stop it first"
-    with stopping() as stop, alone(site.folder / "serve.lock", refusal):
+    with stopping() as stop, lock_file(site.folder / "serve.lock", refusal):
         check_task(settings, task)
         site.prepare()
         if left := end_all(site.mark):

@@ -1,6 +1,5 @@
 """What a device tells its operator of itself: nothing is scored, and no model is loaded for it."""
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from edge.pool import Pool
 from edge.serving_head import named, served_by
 from edge.settings import EdgeSettings
 from edge.stores import POOL_FILE, credential_of, ledger_of, open_pool, trust_of
-from fieldvote.errors import FieldvoteError, InputError, StoreError, UnavailableError
+from fieldvote.errors import FieldvoteError, InputError, UnavailableError
+from fieldvote.locks import lock_file
 from fieldvote.rights import Rights
 from fieldvote.task import Task
 
@@ -183,14 +183,5 @@ def look(config: Path) -> tuple[EdgeSettings, Task, Pool]:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: two agents on one pool would answer half of the requests each."""
-    place = folder / "agent.lock"
-    try:
-        file = place.open("w")
-    except OSError as err:
-        raise StoreError(f"{place}: cannot be written ({err.strerror})") from err
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise UnavailableError(f"an agent is running in {folder}; stop it first") from err
+    with lock_file(folder / "agent.lock", f"an agent is running in {folder}; stop it first"):
         yield

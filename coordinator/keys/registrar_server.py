@@ -21,10 +21,11 @@ from coordinator.keys.authority import Authority
 from coordinator.keys.enrolled import opened_book
 from coordinator.keys.registrar import Line, Registrar
 from coordinator.keys.registrar_settings import Handout, RegistrarSettings
-from coordinator.processes import alone, stopping
+from coordinator.processes import stopping
 from fieldvote.durable import write_new
 from fieldvote.errors import FieldvoteError, UnavailableError
 from fieldvote.frames import Frames
+from fieldvote.locks import lock_file
 from privacy.sealing.authority import make_server, to_pem
 
 MAX_REQUEST_BYTES = 8192
@@ -46,7 +47,7 @@ def serve_registrar(folder: Path, say: Callable[[str], None]) -> None:
     """
     settings = RegistrarSettings.load(folder)
     refusal = f"a registrar is working in {folder}; stop it first"
-    with stopping() as stop, alone(folder / "registrar.lock", refusal):
+    with stopping() as stop, lock_file(folder / "registrar.lock", refusal):
         authority = Authority.load(folder, now=_now())
         registrar = Registrar(
             authority=authority,

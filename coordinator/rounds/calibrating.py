@@ -2,7 +2,7 @@
 
 Judged are items that never train: those of held-out devices, and half of the random arm. Their sums
 say how sure the head is, and the head before, at temperatures that make both true. Surveys
-are sent the head with its temperature, so that devices score what it says at that.
+may be sent the head with its temperature, so that devices score what it says at that.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def why_not(event: Evaluated) -> str:
 def scored_by(
     campaign: CampaignState, shelf: Shelf, settings: CampaignSettings
 ) -> HeadModel | None:
-    """Return the head that devices rank their items by, at its temperature unless set otherwise.
+    """Return the head that devices rank their items by, at its temperature if so set.
 
     None before the first head. A network is taken at its word: it is not known what else would
     bring.

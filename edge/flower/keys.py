@@ -6,7 +6,6 @@ Beside it lies its public half in SSH format, as `flwr supernode register` takes
 processes with one key would each receive half of the messages.
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fieldvote.durable import write_over
-from fieldvote.errors import InputError, StoreError, UnavailableError
+from fieldvote.errors import InputError, StoreError
+from fieldvote.locks import lock_file
 
 _SSH = serialization.PublicFormat.OpenSSH
 _CURVES = ("secp384r1", "secp256r1")
@@ -82,13 +82,8 @@ def alone_with(path: Path) -> Iterator[None]:
     Raises:
         UnavailableError: another process holds it.
     """
-    with path.with_name(path.name + ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise UnavailableError(
-                f"{path}: another node runs with this key; give each its own"
-            ) from err
+    refusal = f"{path}: another node runs with this key; give each its own"
+    with lock_file(path.with_name(path.name + ".lock"), refusal):
         yield
 
 

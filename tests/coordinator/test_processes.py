@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.processes import MARK, alone, end_all, marked, stopping
-from fieldvote.errors import StoreError, UnavailableError
+from coordinator.processes import MARK, end_all, marked, stopping
 
 SLEEPS = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + SLEEPS
@@ -97,19 +96,6 @@ def test_nobody_to_end_takes_no_time(mark: str) -> None:
     began = time.monotonic()
     assert end_all(mark) == 0
     assert time.monotonic() - began < 2
-
-
-def test_a_lock_is_held_by_one_and_free_once_it_is_let_go_of(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with alone(path, "taken"), pytest.raises(UnavailableError, match="taken"), alone(path, "taken"):
-        raise AssertionError
-    with alone(path, "taken"):
-        pass
-
-
-def test_a_lock_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be written"), alone(tmp_path / "no" / "lock", ""):
-        raise AssertionError
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -14,12 +14,13 @@ from threading import Thread
 import pytest
 
 from coordinator import site, superlink
-from coordinator.processes import alone, end_all, marked
+from coordinator.processes import end_all, marked
 from coordinator.service import CoordinatorSettings
 from coordinator.site import Site
 from coordinator.superlink import serve
 from coordinator.supervision import Patience
 from fieldvote.errors import InputError, SettingsError, UnavailableError
+from fieldvote.locks import lock_file
 from tests.deployment.processes import CERTIFICATES, free_port
 from tests.doubles.tasks import text_files, write_task
 
@@ -186,7 +187,7 @@ def test_what_a_killed_coordinator_left_is_ended_before_anything_starts(place: P
 
 def test_a_second_coordinator_is_refused_and_changes_nothing(place: Place) -> None:
     place.state("").mkdir()
-    with alone(place.state("serve.lock"), "first"):
+    with lock_file(place.state("serve.lock"), "first"):
         with pytest.raises(UnavailableError, match=r"a coordinator is serving .*; stop it first"):
             serve(place.write(), place.said.append)
         assert [path.name for path in place.state("").iterdir()] == ["serve.lock"]

@@ -217,7 +217,7 @@ _TOUCHING = {
     "open", "read_bytes", "read_text", "write_bytes", "write_text", "touch", "mkdir", "makedirs",
     "unlink", "remove", "rmtree", "rename", "renames", "symlink_to", "hardlink_to", "copyfile",
     "copytree", "move", "tofile", "fromfile", "savez", "savetxt", "memmap", "mkstemp", "mkdtemp",
-    "read_whole", "write_once", "write_new", "write_over",
+    "read_whole", "write_once", "write_new", "write_over", "lock_file",
 }  # fmt: skip
 _SAFE_CALLERS = {"locker", "key", "_locker"}  # x.open(...) decrypts
 
